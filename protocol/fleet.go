@@ -1,0 +1,110 @@
+package protocol
+
+import "time"
+
+// A Role is what a peer is in its mesh.
+type Role string
+
+// The roles. A token carries voter, computer or user; a peer's place in
+// consensus is voter, standby or member.
+const (
+	RoleVoter    Role = "voter"
+	RoleComputer Role = "computer"
+	RoleUser     Role = "user"
+	RoleStandby  Role = "standby"
+	RoleMember   Role = "member"
+)
+
+// Status describes one peer and the mesh that it sees.
+type Status struct {
+	PeerID  string `json:"peer_id"`
+	Name    string `json:"name"`
+	Account string `json:"account" doc:"the account that this peer belongs to"`
+
+	Mesh   string `json:"mesh"`
+	MeshID string `json:"mesh_id" doc:"hash of the mesh CA's key"`
+	Epoch  uint64 `json:"epoch"`
+	Open   bool   `json:"open" doc:"joining needs no token"`
+
+	Role        Role     `json:"role" enum:"voter,standby,member" doc:"this peer's place in consensus"`
+	Leader      string   `json:"leader" doc:"peer id; empty when unknown"`
+	Term        uint64   `json:"term"`
+	CommitIndex uint64   `json:"commit_index"`
+	Voters      []string `json:"voters" doc:"peer ids"`
+	Standbys    []string `json:"standbys" doc:"peer ids"`
+	Quorum      bool     `json:"quorum" doc:"commands can be decided"`
+	Stale       bool     `json:"stale" doc:"what is shown may be out of date"`
+
+	Members   int    `json:"members" doc:"number of peers alive"`
+	Instances int    `json:"instances" doc:"number of the caller's instances"`
+	Listen    string `json:"listen"`
+	API       string `json:"api"`
+	Grade     string `json:"grade" doc:"what this computer can enforce on its partitions"`
+	Version   string `json:"version"`
+
+	Started  time.Time `json:"started"`
+	Warnings []string  `json:"warnings" doc:"what an operator should know, one sentence each"`
+}
+
+// A MemberState is what gossip believes of a peer.
+type MemberState string
+
+// The states of a member.
+const (
+	MemberAlive   MemberState = "alive"
+	MemberSuspect MemberState = "suspect"
+	MemberLeft    MemberState = "left"
+	MemberFailed  MemberState = "failed"
+)
+
+// A Path is how the asked peer reaches another.
+type Path string
+
+// The paths.
+const (
+	PathSelf    Path = "self"
+	PathDirect  Path = "direct"
+	PathPunched Path = "punched"
+	PathRelayed Path = "relayed"
+	PathTCP     Path = "tcp"
+)
+
+// A Member is one peer of the mesh.
+type Member struct {
+	PeerID  string            `json:"peer_id"`
+	Name    string            `json:"name"`
+	Address string            `json:"address"`
+	Account string            `json:"account"`
+	Role    Role              `json:"role" enum:"voter,computer,user"`
+	State   MemberState       `json:"state" enum:"alive,suspect,left,failed"`
+	Path    Path              `json:"path" enum:"self,direct,punched,relayed,tcp,"`
+	Labels  map[string]string `json:"labels"`
+	Revoked bool              `json:"revoked,omitempty"`
+	Since   time.Time         `json:"since" doc:"when state was last seen to change"`
+}
+
+// RoleInput is the body of a change of role.
+type RoleInput struct {
+	Role Role `json:"role" enum:"voter,computer,user"`
+}
+
+// LeaveInput says how a peer leaves.
+type LeaveInput struct {
+	// Force leaves although instances are placed here; they are lost.
+	Force bool `json:"force,omitempty"`
+}
+
+// A Computer offers partitions.
+type Computer struct {
+	Computer       string            `json:"computer"`
+	Name           string            `json:"name"`
+	Owner          string            `json:"owner" doc:"account"`
+	Scope          string            `json:"scope" doc:"who may use it"`
+	Partitions     int               `json:"partitions"`
+	PartitionsFree int               `json:"partitions_free"`
+	Labels         map[string]string `json:"labels"`
+	Grade          string            `json:"grade"`
+	Arch           string            `json:"arch"`
+	State          string            `json:"state" enum:"online,lost,left"`
+	Since          time.Time         `json:"since"`
+}

@@ -1,0 +1,134 @@
+package protocol
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Ref names an instance: the requester's own reference, which is unique in an
+// account.
+type Ref struct {
+	Reference string
+	Account   string // "" is the caller's own
+}
+
+// A RequestedState is what an instance should be.
+type RequestedState string
+
+// The states that can be requested.
+const (
+	RequestStarted   RequestedState = "started"
+	RequestStopped   RequestedState = "stopped"
+	RequestDestroyed RequestedState = "destroyed"
+)
+
+// A State is what an instance is.
+type State string
+
+// The observed states.
+const (
+	StateWaiting   State = "waiting"
+	StateBuilding  State = "building"
+	StateStarting  State = "starting"
+	StateStarted   State = "started"
+	StateStopping  State = "stopping"
+	StateStopped   State = "stopped"
+	StateDestroyed State = "destroyed"
+	StateError     State = "error"
+)
+
+// MaxParameters bounds the JSON of all parameters of an instance.
+const MaxParameters = 64 << 10
+
+// A RequestInput creates an instance or changes it. What is left out keeps its
+// value, or takes its default when the instance is new.
+type RequestInput struct {
+	Reference string `json:"reference" minLength:"1" maxLength:"128"`
+	Account   string `json:"account,omitempty" maxLength:"64" doc:"whose instance; the caller's own, if not given"`
+	Release   string `json:"release,omitempty" maxLength:"1024" doc:"name, name@version, digest or address; may be left out for an instance that exists"`
+	Type      string `json:"type,omitempty" maxLength:"64" doc:"one of the release's types"`
+
+	// Parameters are merged into those that the instance has, key by key; a
+	// null removes its key.
+	Parameters        map[string]json.RawMessage `json:"parameters,omitempty"`
+	ReplaceParameters bool                       `json:"replace_parameters,omitempty" doc:"drop the parameters that are not given"`
+
+	// Filter replaces the filter when it is not nil.
+	Filter map[string]string `json:"filter,omitempty" doc:"what the computer must be, such as country or computer"`
+	Shared *bool             `json:"shared,omitempty" doc:"a place inside another instance; fixed when the instance is made"`
+	State  RequestedState    `json:"state,omitempty" enum:"started,stopped,destroyed" doc:"started, for a new instance, if not given"`
+}
+
+// An InstanceQuery says which instances to list or to watch.
+type InstanceQuery struct {
+	Reference string // "" is all
+	Account   string // "" is the caller's own
+	All       bool   // of all accounts; operators only
+}
+
+// An Instance is a release allocated to a partition.
+type Instance struct {
+	Reference     string `json:"reference"`
+	Account       string `json:"account"`
+	ID            uint64 `json:"id" doc:"number in the ledger, never used again"`
+	Release       string `json:"release"`
+	ReleaseDigest string `json:"release_digest"`
+	Type          string `json:"type"`
+
+	Parameters map[string]json.RawMessage `json:"parameters"`
+	Filter     map[string]string          `json:"filter"`
+	Shared     bool                       `json:"shared"`
+
+	RequestedState RequestedState `json:"requested_state" enum:"started,stopped,destroyed"`
+
+	// State is what the computer last reported for this very request: after a
+	// change that the computer has not taken up yet it is not started, even
+	// though the old one still runs.
+	State   State  `json:"state" enum:"waiting,building,starting,started,stopping,stopped,destroyed,error"`
+	Reason  string `json:"reason" doc:"why it is in that state, or how far a build is"`
+	Healthy bool   `json:"healthy" doc:"every promise holds"`
+
+	Computer     string            `json:"computer"`
+	ComputerName string            `json:"computer_name"`
+	Partition    string            `json:"partition"`
+	Address      string            `json:"address" doc:"IP address of the instance, the same on every peer of the account"`
+	Ports        map[string]uint16 `json:"ports"`
+	Connection   map[string]string `json:"connection" doc:"what the instance publishes: url, user, password"`
+
+	// Unreachable is since when the computer is lost, if it is.
+	Unreachable *time.Time `json:"unreachable,omitempty"`
+	Generation  uint64     `json:"generation" doc:"raised when what the partition must do changes"`
+	Created     time.Time  `json:"created"`
+	Changed     time.Time  `json:"changed"`
+
+	// Events are the most recent ones, oldest first. Lists leave them out.
+	Events []Event `json:"events,omitempty"`
+}
+
+// Settled reports whether the instance is what was requested.
+func (i Instance) Settled() bool { return string(i.State) == string(i.RequestedState) }
+
+// An Event is something that happened to an instance.
+type Event struct {
+	Index uint64    `json:"index" doc:"position in the ledger"`
+	At    time.Time `json:"at"`
+	Kind  string    `json:"kind"`
+	Text  string    `json:"text"`
+}
+
+// A StateInput is the body of a change of state.
+type StateInput struct {
+	State RequestedState `json:"state" enum:"started,stopped,destroyed"`
+}
+
+// A LogQuery says which part of the logs is wanted.
+type LogQuery struct {
+	Follow  bool   // go on with what is written from now on
+	Tail    int    // this many last lines of each service; 0 is the default of 100, negative is all
+	Service string // only this one; "" is all
+}
+
+// An ExecInput is a program to run inside a partition.
+type ExecInput struct {
+	Argv []string `json:"argv" minItems:"1" maxItems:"1024"`
+}

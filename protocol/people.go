@@ -1,0 +1,24 @@
+package protocol
+
+import "time"
+
+// A TokenInput says what a token is good for.
+type TokenInput struct {
+	Role    Role   `json:"role,omitempty" enum:"voter,computer,user" doc:"voter in a private mesh, computer in an open one, if not given"`
+	Uses    int    `json:"uses,omitempty" minimum:"0" maximum:"100000" doc:"how many peers it may admit; 1, if not given"`
+	TTL     string `json:"ttl,omitempty" maxLength:"32" doc:"a duration such as 1h or 7d; 1h, if not given"`
+	Account string `json:"account,omitempty" maxLength:"64" doc:"made if new; the caller's own, if not given"`
+}
+
+// A Token admits peers, or callers of the API when its role is user.
+type Token struct {
+	ID      string    `json:"id"`
+	Token   string    `json:"token,omitempty" doc:"the secret: shown once, when it is made"`
+	Role    Role      `json:"role" enum:"voter,computer,user"`
+	Account string    `json:"account"`
+	Uses    int       `json:"uses" doc:"uses left"`
+	Expires time.Time `json:"expires"`
+	Created time.Time `json:"created"`
+	Revoked bool      `json:"revoked,omitempty"`
+	Join    string    `json:"join,omitempty" doc:"the line to type on the next computer"`
+}

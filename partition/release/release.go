@@ -1,0 +1,41 @@
+package release
+
+import (
+	"slices"
+
+	"go.starlark.net/starlark"
+)
+
+// A Release is a profile that has been read and found sound. It never
+// changes; several goroutines may evaluate it at once.
+type Release struct {
+	Name        string
+	Version     string
+	Title       string
+	Description string
+	Types       []string // at least one; the first is the default
+	Sources     []Source
+	Parameters  Schema
+
+	bundle   *Bundle
+	instance *starlark.Function
+}
+
+// A SourceKind says how a source is made into files.
+type SourceKind string
+
+// SourceDebian is a set of packages of the Debian archive.
+const SourceDebian SourceKind = "debian"
+
+// A Source is one thing that goes into the tree of a release. Kind says which
+// of the other fields count.
+type Source struct {
+	Kind     SourceKind `json:"kind" cbor:"1,keyasint"`
+	Packages []string   `json:"packages,omitempty" cbor:"2,keyasint,omitempty"` // debian: names
+}
+
+// Digest names the bundle that the release was loaded from.
+func (r *Release) Digest() string { return r.bundle.Digest() }
+
+// HasType tells whether the release has instances of a type.
+func (r *Release) HasType(name string) bool { return slices.Contains(r.Types, name) }

@@ -1,0 +1,71 @@
+//go:build unix
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// errLocked says that another process holds a lock.
+var errLocked = errors.New("locked")
+
+// lockFile locks f until it is closed. Unless wait is set it returns
+// errLocked at once when another process holds the lock.
+func lockFile(f *os.File, wait bool) error {
+	how := unix.LOCK_EX
+	if !wait {
+		how |= unix.LOCK_NB
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return errLocked
+		case err != nil:
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		default:
+			return nil
+		}
+	}
+}
+
+// checkOwner refuses a folder into which another user could put things.
+func checkOwner(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && int(stat.Uid) != os.Geteuid():
+		return fmt.Errorf("the folder belongs to user %d, not to %d: use a folder of your own", stat.Uid, os.Geteuid())
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("others may write to the folder: chmod go-w %s", dir)
+	}
+	return nil
+}
+
+// isFull tells whether an error means that there is no space, and what is
+// left in dir.
+func isFull(err error, dir string) (space uint64, inodes uint64, full bool) {
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return 0, 0, false
+	}
+	var stat unix.Statfs_t
+	if unix.Statfs(dir, &stat) != nil {
+		return 0, 0, true
+	}
+	return stat.Bavail * uint64(stat.Bsize), stat.Ffree, true
+}
+
+// mayCopy tells whether a refused hard link can be made good by a copy: the
+// files are on different file systems, or a file has too many names.
+func mayCopy(err error) bool {
+	return errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EMLINK) || errors.Is(err, unix.EPERM)
+}

@@ -1,0 +1,105 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Command asks the mesh to decide one thing. Commands are kept in the log
+// for ever: a released kind keeps its name and the meaning of its fields,
+// and a new meaning is a new kind.
+type Command interface {
+	// Kind is the command's name in the log, such as "request".
+	Kind() string
+
+	// decide says what the command changes, or refuses it with a Refusal. It
+	// must not modify s. x.Principal has been recognised.
+	decide(s *State, x Context) ([]Event, error)
+}
+
+// A Context is what a decision knows beside the state and the command.
+type Context struct {
+	At        time.Time // stamped by the leader; never runs back
+	Principal Principal
+}
+
+// An envelope is the form of a command in the log and on the wire.
+type envelope struct {
+	Kind      string    `cbor:"1,keyasint"`
+	Principal Principal `cbor:"2,keyasint"`
+	Data      rawCBOR   `cbor:"3,keyasint"`
+}
+
+// Encode returns the bytes of c, asked by p, for the log.
+func Encode(p Principal, c Command) ([]byte, error) {
+	data, err := encode(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", c.Kind(), err)
+	}
+	return encode(envelope{c.Kind(), p, data})
+}
+
+// Parse returns what Encode was given. The leader calls it before it orders
+// a command; that it fails later means that this peer is too old to follow.
+func Parse(data []byte) (Principal, Command, error) {
+	var e envelope
+	if err := decode(data, &e); err != nil {
+		return Principal{}, nil, fmt.Errorf("parse command: %w", err)
+	}
+	c, err := ParseCommand(e.Kind, e.Data)
+	return e.Principal, c, err
+}
+
+// ParseCommand returns the command that was encoded as kind and data. Its
+// switch lists all the commands there are.
+func ParseCommand(kind string, data []byte) (Command, error) {
+	switch kind {
+	case Found{}.Kind():
+		return parse[Found](data)
+	case Admit{}.Kind():
+		return parse[Admit](data)
+	case CreateToken{}.Kind():
+		return parse[CreateToken](data)
+	case RevokeToken{}.Kind():
+		return parse[RevokeToken](data)
+	case SetRole{}.Kind():
+		return parse[SetRole](data)
+	case RemovePeer{}.Kind():
+		return parse[RemovePeer](data)
+	case Leave{}.Kind():
+		return parse[Leave](data)
+	case AssignSeat{}.Kind():
+		return parse[AssignSeat](data)
+	case RaiseRules{}.Kind():
+		return parse[RaiseRules](data)
+	case Offer{}.Kind():
+		return parse[Offer](data)
+	case MarkComputers{}.Kind():
+		return parse[MarkComputers](data)
+	case Publish{}.Kind():
+		return parse[Publish](data)
+	case Unpublish{}.Kind():
+		return parse[Unpublish](data)
+	case SetSupply{}.Kind():
+		return parse[SetSupply](data)
+	case Request{}.Kind():
+		return parse[Request](data)
+	case SetState{}.Kind():
+		return parse[SetState](data)
+	case Report{}.Kind():
+		return parse[Report](data)
+	default:
+		return nil, fmt.Errorf("parse command: unknown kind %q", kind)
+	}
+}
+
+func parse[C Command](data []byte) (Command, error) {
+	var c C
+	if err := decode(data, &c); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", c.Kind(), err)
+	}
+	return c, nil
+}
+
+// EncodeCommand returns the data with which ParseCommand makes c again.
+func EncodeCommand(c Command) ([]byte, error) { return encode(c) }

@@ -1,0 +1,71 @@
+package ledger
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+)
+
+// An InstanceState is what is requested of an instance, or observed of it.
+type InstanceState string
+
+// The states of an instance. Started, stopped and destroyed can also be
+// requested.
+const (
+	InstanceWaiting   InstanceState = "waiting"  // its computer has not begun
+	InstanceBuilding  InstanceState = "building" // its release is being built
+	InstanceStarting  InstanceState = "starting"
+	InstanceStarted   InstanceState = "started" // services up, promises held, connection published
+	InstanceStopping  InstanceState = "stopping"
+	InstanceStopped   InstanceState = "stopped"
+	InstanceDestroyed InstanceState = "destroyed" // its partition and address are free again
+	InstanceError     InstanceState = "error"
+)
+
+func (s InstanceState) requestable() bool {
+	return s == InstanceStarted || s == InstanceStopped || s == InstanceDestroyed
+}
+
+func (s InstanceState) observable() bool {
+	switch s {
+	case InstanceWaiting, InstanceBuilding, InstanceStarting, InstanceStarted,
+		InstanceStopping, InstanceStopped, InstanceDestroyed, InstanceError:
+		return true
+	}
+	return false
+}
+
+// An Instance is a release allocated to a partition.
+//
+// A reader must not change the maps: the record is shared.
+type Instance struct {
+	ID          InstanceID                 `cbor:"1,keyasint"`
+	Account     AccountName                `cbor:"2,keyasint"`
+	Reference   Reference                  `cbor:"3,keyasint"`
+	Release     ReleaseDigest              `cbor:"4,keyasint"`
+	ReleaseName string                     `cbor:"5,keyasint"`
+	Type        string                     `cbor:"6,keyasint"`
+	Parameters  map[string]json.RawMessage `cbor:"7,keyasint,omitempty"`
+	Filter      map[string]string          `cbor:"8,keyasint,omitempty"`
+	Shared      bool                       `cbor:"9,keyasint,omitempty"`
+	Requested   InstanceState              `cbor:"10,keyasint"`
+	State       InstanceState              `cbor:"11,keyasint"`
+	Reason      string                     `cbor:"12,keyasint,omitempty"`
+	Healthy     bool                       `cbor:"13,keyasint,omitempty"` // all promises held when last reported
+	Computer    ComputerID                 `cbor:"14,keyasint"`
+	Partition   int                        `cbor:"15,keyasint"`
+	Address     netip.Addr                 `cbor:"16,keyasint"` // its own while it holds the partition
+	Connection  map[string]string          `cbor:"17,keyasint,omitempty"`
+	Ports       map[string]uint16          `cbor:"18,keyasint,omitempty"`
+
+	// Generation is raised whenever what the partition must do changes. A
+	// report of an older one is out of date and changes nothing.
+	Generation uint64 `cbor:"19,keyasint"`
+
+	Created time.Time `cbor:"20,keyasint"`
+	Changed time.Time `cbor:"21,keyasint"` // when anything above changed last
+}
+
+// Settled reports whether i is gone: it holds no partition and no address,
+// and is shown for a while only.
+func (i Instance) Settled() bool { return i.State == InstanceDestroyed }

@@ -1,0 +1,143 @@
+package ledger
+
+import "fmt"
+
+// Allocated says that an instance holds a partition and an address.
+type Allocated struct {
+	Instance Instance
+	On       string // the computer's name
+}
+
+func (e Allocated) String() string {
+	i := e.Instance
+	return fmt.Sprintf("allocated %s of %s to %s/%s (%s) at %s", i.Reference, i.Account, e.On, PartitionName(i.Partition), i.ReleaseName, i.Address)
+}
+
+func (e Allocated) about() subject { return e.Instance.subject() }
+
+func (e Allocated) evolve(s *State) {
+	i := e.Instance
+	s.counters.Instance = i.ID
+	s.takeAddress()
+	s.take(i.Computer, i.Partition)
+	s.setInstance(i)
+	s.supplyFor(i)
+}
+
+// Changed says that something else is requested of an instance.
+type Changed struct{ Instance Instance }
+
+func (e Changed) String() string {
+	i := e.Instance
+	return fmt.Sprintf("changed %s of %s: %s requested, generation %d", i.Reference, i.Account, i.Requested, i.Generation)
+}
+
+func (e Changed) about() subject { return e.Instance.subject() }
+
+func (e Changed) evolve(s *State) {
+	s.setInstance(e.Instance)
+	if e.Instance.Requested != InstanceDestroyed {
+		s.supplyFor(e.Instance)
+	}
+}
+
+// Observed says what a computer sees of an instance.
+type Observed struct {
+	Instance Instance
+	Quiet    bool // neither state nor health changed
+}
+
+func (e Observed) String() string {
+	i := e.Instance
+	text := fmt.Sprintf("%s of %s is %s", i.Reference, i.Account, i.State)
+	if i.Reason != "" {
+		text += ": " + i.Reason
+	}
+	return text
+}
+
+func (e Observed) about() subject {
+	about := e.Instance.subject()
+	about.quiet = e.Quiet
+	return about
+}
+
+func (e Observed) evolve(s *State) { s.setInstance(e.Instance) }
+
+// Freed says that an instance is gone, and its partition and address with it.
+type Freed struct{ Instance Instance }
+
+func (e Freed) String() string {
+	return fmt.Sprintf("destroyed %s of %s, %s is free", e.Instance.Reference, e.Instance.Account, PartitionName(e.Instance.Partition))
+}
+
+func (e Freed) about() subject { return e.Instance.subject() }
+
+func (e Freed) evolve(s *State) {
+	i := e.Instance
+	s.counters.Returned++
+	s.setReturned(returned{s.counters.Returned, i.Address})
+	s.setInstance(i)
+	s.release(i.Computer, i.Partition)
+
+	s.counters.Grave++
+	s.setGrave(grave{s.counters.Grave, i.ID})
+	if s.graves.len() > MaxDestroyed {
+		k, oldest, _ := s.graves.tree.Min()
+		drop(s, &s.graves, k)
+		s.dropInstance(oldest.value.Instance)
+	}
+}
+
+// subject returns whom an event about i concerns.
+func (i Instance) subject() subject {
+	return subject{account: i.Account, computer: i.Computer, instance: i.ID}
+}
+
+// supplyFor orders the release of i for its computer, unless it is ordered.
+func (s *State) supplyFor(i Instance) {
+	p, ok := s.Supply(i.Computer, i.Release)
+	if ok && p.Requested == SupplyAvailable {
+		return
+	}
+	s.setSupply(waiting(i.Computer, i.Release, Context{At: i.Changed}))
+}
+
+// SupplyReported says how far a computer is with a supply.
+type SupplyReported struct {
+	Supply  Supply
+	Release string
+	Name    string      // of the computer
+	Account AccountName // of its owner
+	Quiet   bool        // only the progress changed
+}
+
+func (e SupplyReported) String() string {
+	text := fmt.Sprintf("%s on %s is %s", e.Release, e.Name, e.Supply.State)
+	if e.Supply.Error != "" {
+		text += ": " + e.Supply.Error
+	}
+	return text
+}
+
+func (e SupplyReported) about() subject {
+	return subject{account: e.Account, computer: e.Supply.Computer, quiet: e.Quiet}
+}
+
+func (e SupplyReported) evolve(s *State) { s.setSupply(e.Supply) }
+
+// SupplyDropped says that a computer has a release no more.
+type SupplyDropped struct {
+	Supply  Supply
+	Release string
+	Name    string      // of the computer
+	Account AccountName // of its owner
+}
+
+func (e SupplyDropped) String() string { return fmt.Sprintf("removed %s from %s", e.Release, e.Name) }
+
+func (e SupplyDropped) about() subject {
+	return subject{account: e.Account, computer: e.Supply.Computer}
+}
+
+func (e SupplyDropped) evolve(s *State) { s.dropSupply(e.Supply.Computer, e.Supply.Release) }

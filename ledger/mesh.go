@@ -1,0 +1,70 @@
+package ledger
+
+import (
+	"time"
+)
+
+// A Mesh is what peers agree on about the mesh itself. There is one record.
+type Mesh struct {
+	Name     string      `cbor:"1,keyasint"`
+	ID       string      `cbor:"2,keyasint"`           // hash of the mesh CA's key
+	Epoch    uint64      `cbor:"3,keyasint"`           // raised when the mesh is recovered by hand
+	Open     bool        `cbor:"4,keyasint,omitempty"` // strangers may join
+	Rules    uint64      `cbor:"5,keyasint"`           // version of the rules that decisions follow
+	Operator AccountName `cbor:"6,keyasint"`           // the account that init made
+	LastSeat uint64      `cbor:"7,keyasint"`           // the seat given last; seats are never reused
+	Created  time.Time   `cbor:"8,keyasint"`
+}
+
+// An Account owns computers and instances, and asks.
+type Account struct {
+	Name     AccountName `cbor:"1,keyasint"`
+	Operator bool        `cbor:"2,keyasint,omitempty"` // may ask on behalf of all
+	Created  time.Time   `cbor:"3,keyasint"`
+}
+
+// A Role is what a peer, or the bearer of a token, may be. The empty role is
+// none.
+type Role string
+
+// The roles. A voter is also a computer, and a computer also a user.
+const (
+	RoleVoter    Role = "voter"    // may hold the ledger
+	RoleComputer Role = "computer" // may offer partitions
+	RoleUser     Role = "user"     // may ask
+)
+
+func (r Role) valid() bool { return r == RoleVoter || r == RoleComputer || r == RoleUser }
+
+// A Peer is a slapd that was admitted.
+type Peer struct {
+	ID        PeerID      `cbor:"1,keyasint"`
+	Name      string      `cbor:"2,keyasint"`
+	PublicKey []byte      `cbor:"3,keyasint"`
+	Account   AccountName `cbor:"4,keyasint"`
+	Role      Role        `cbor:"5,keyasint"`
+	Operator  bool        `cbor:"6,keyasint,omitempty"` // asks as an operator
+	Revoked   bool        `cbor:"7,keyasint,omitempty"` // for ever: may do nothing
+	Seat      uint64      `cbor:"8,keyasint,omitempty"` // the seat last given; 0 is none yet
+	Token     TokenID     `cbor:"9,keyasint,omitempty"` // that admitted it; none in an open mesh
+	Admitted  time.Time   `cbor:"10,keyasint"`
+}
+
+// A Token lets its bearer join, or, with the role user, ask. The ledger
+// knows only the digest of its secret.
+type Token struct {
+	ID        TokenID     `cbor:"1,keyasint"`
+	Digest    []byte      `cbor:"2,keyasint,omitempty"` // SHA-256 of the secret
+	Role      Role        `cbor:"3,keyasint"`
+	Uses      int         `cbor:"4,keyasint"` // admissions left; a user token is not used up
+	Expires   time.Time   `cbor:"5,keyasint"`
+	Account   AccountName `cbor:"6,keyasint"`
+	CreatedBy AccountName `cbor:"7,keyasint"`
+	Created   time.Time   `cbor:"8,keyasint"`
+	Revoked   bool        `cbor:"9,keyasint,omitempty"`
+}
+
+// Dead reports whether t can no longer be used at the given time.
+func (t Token) Dead(at time.Time) bool {
+	return t.Revoked || !at.Before(t.Expires) || t.Role != RoleUser && t.Uses <= 0
+}

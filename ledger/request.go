@@ -1,0 +1,308 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/slapmesh/slapmesh/ledger/placement"
+)
+
+// Request asks that an instance be so. It is idempotent by account and
+// reference: the first one allocates the instance, a later one changes what
+// it names and keeps the rest, and the same again changes nothing.
+type Request struct {
+	Account   AccountName `cbor:"1,keyasint,omitempty"` // the caller's if empty
+	Reference Reference   `cbor:"2,keyasint"`
+
+	// Release is what the name meant to the peer that was asked. A request
+	// for an instance that runs another release of that name keeps what runs,
+	// unless Pinned says that a version or a digest was named.
+	Release ReleaseDigest `cbor:"3,keyasint"`
+	Pinned  bool          `cbor:"4,keyasint,omitempty"`
+
+	Type string `cbor:"5,keyasint,omitempty"` // default the release's first
+
+	// Parameters are merged into what is there, key by key; a null removes a
+	// key. ReplaceParameters drops what is not named.
+	Parameters        map[string]json.RawMessage `cbor:"6,keyasint,omitempty"`
+	ReplaceParameters bool                       `cbor:"7,keyasint,omitempty"`
+
+	// Filter says which computers will do: see package placement. Nil keeps
+	// what is there.
+	Filter map[string]string `cbor:"8,keyasint,omitempty"`
+	// ReplaceFilter makes an empty Filter mean any computer.
+	ReplaceFilter bool `cbor:"9,keyasint,omitempty"`
+
+	Shared bool          `cbor:"10,keyasint,omitempty"`
+	State  InstanceState `cbor:"11,keyasint,omitempty"` // default as it is, started if new
+}
+
+// Kind returns "request".
+func (Request) Kind() string { return "request" }
+
+func (c Request) decide(s *State, x Context) ([]Event, error) {
+	account, err := x.Principal.account(c.Account)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if _, ok := s.Account(account); !ok {
+		return nil, refuse(ErrNotFound, "request %s: account %s is not known", c.Reference, account)
+	}
+	release, ok := s.Release(c.Release)
+	if !ok {
+		return nil, refuse(ErrNotFound, "request %s: release %s is not published", c.Reference, c.Release)
+	}
+	if was, ok := s.InstanceByReference(account, c.Reference); ok && !was.Settled() {
+		return c.change(s, x, was, release)
+	}
+	if c.State == InstanceDestroyed {
+		return nil, nil // it is
+	}
+	return c.allocate(s, x, account, release)
+}
+
+func (c Request) check() error {
+	if err := checkName("reference", string(c.Reference), MaxReference); err != nil {
+		return err
+	}
+	if err := checkDigest(c.Release); err != nil {
+		return err
+	}
+	if err := checkLabels("filter", c.Filter); err != nil {
+		return err
+	}
+	switch {
+	case c.Shared:
+		return refuse(ErrUnavailable, "request %s: no release of this mesh offers shared instances", c.Reference)
+	case c.State != "" && !c.State.requestable():
+		return refuse(ErrInvalid, "request %s: state %q: started, stopped or destroyed expected", c.Reference, c.State)
+	}
+	return nil
+}
+
+// merged returns the parameters that result from asking c of what was.
+func (c Request) merged(was map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+	now := make(map[string]json.RawMessage, len(was)+len(c.Parameters))
+	if !c.ReplaceParameters {
+		maps.Copy(now, was)
+	}
+	size := 0
+	for _, k := range sortedKeys(c.Parameters) {
+		if err := checkName("parameter", k, MaxLabel); err != nil {
+			return nil, err
+		}
+		if size += len(c.Parameters[k]); size > MaxParameters {
+			break // said below
+		}
+		var canonical bytes.Buffer
+		if err := json.Compact(&canonical, c.Parameters[k]); err != nil {
+			return nil, refuse(ErrInvalid, "request %s: parameter %s: not JSON", c.Reference, k)
+		}
+		if now[k] = canonical.Bytes(); bytes.Equal(now[k], []byte("null")) {
+			delete(now, k)
+		}
+	}
+	for k, v := range now {
+		size += len(k) + len(v)
+	}
+	if size > 2*MaxParameters || sizeOf(now) > MaxParameters {
+		return nil, refuse(ErrInvalid, "request %s: the parameters exceed %d bytes", c.Reference, MaxParameters)
+	}
+	return now, nil
+}
+
+func sizeOf(parameters map[string]json.RawMessage) (n int) {
+	for k, v := range parameters {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+func (c Request) allocate(s *State, x Context, account AccountName, release Release) ([]Event, error) {
+	parameters, err := c.merged(nil)
+	if err != nil {
+		return nil, err
+	}
+	now := Instance{
+		ID: s.counters.Instance + 1, Account: account, Reference: c.Reference,
+		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter,
+		Requested: InstanceStarted, State: InstanceWaiting, Generation: 1, Created: x.At, Changed: x.At,
+	}
+	if c.State != "" {
+		now.Requested = c.State
+	}
+	if now.Type, err = c.typeOf(release, ""); err != nil {
+		return nil, err
+	}
+	mesh, _ := s.Mesh()
+	id, err := s.places.Choose(placement.Want{
+		Reference: string(c.Reference),
+		Account:   string(account),
+		Release:   string(release.Digest),
+		Strangers: mesh.Open,
+		Filter:    c.Filter,
+	})
+	if err != nil {
+		return nil, refuse(ErrExhausted, "request %s: %v", c.Reference, err)
+	}
+	computer, _ := s.Computer(ComputerID(id))
+	now.Computer, now.Partition = computer.ID, s.lowestFree(computer)
+	if now.Address, err = s.nextAddress(); err != nil {
+		return nil, err
+	}
+	return []Event{Allocated{now, computer.title()}}, nil
+}
+
+// typeOf returns the type that c asks of a release, where was is what runs.
+func (c Request) typeOf(release Release, was string) (string, error) {
+	asked := c.Type
+	switch {
+	case asked == "" && was != "":
+		asked = was
+	case asked == "" && len(release.Types) > 0:
+		return release.Types[0], nil
+	case asked == "":
+		return "default", nil
+	}
+	if len(release.Types) == 0 && asked == "default" || slices.Contains(release.Types, asked) {
+		return asked, nil
+	}
+	return "", refuse(ErrInvalid, "request %s: release %s has no type %.80q; it has %v", c.Reference, release.Name, asked, release.Types)
+}
+
+func (c Request) change(s *State, x Context, was Instance, release Release) ([]Event, error) {
+	now, err := was, error(nil)
+	switch {
+	case was.Requested == InstanceDestroyed && c.State == InstanceDestroyed:
+		return nil, nil
+	case was.Requested == InstanceDestroyed:
+		return nil, refuse(ErrConflict, "request %s: it is being destroyed: wait until it is gone", c.Reference)
+	case release.Name != was.ReleaseName:
+		return nil, refuse(ErrConflict, "request %s: it runs %s: destroy it before it becomes %s", c.Reference, was.ReleaseName, release.Name)
+	case c.Pinned:
+		now.Release = release.Digest
+	default:
+		release, _ = s.Release(was.Release)
+	}
+	if now.Type, err = c.typeOf(release, was.Type); err != nil {
+		return nil, err
+	}
+	if now.Parameters, err = c.merged(was.Parameters); err != nil {
+		return nil, err
+	}
+	if c.Filter != nil || c.ReplaceFilter {
+		now.Filter = c.Filter
+	}
+	if !maps.Equal(now.Filter, was.Filter) && !s.places.Accepts(string(was.Computer), now.Filter) {
+		computer, _ := s.Computer(was.Computer)
+		return nil, refuse(ErrConflict, "request %s: it is on %s, which the new filter excludes: destroy it and request it again", c.Reference, computer.title())
+	}
+	if c.State != "" {
+		now.Requested = c.State
+	}
+	return s.changed(x, was, now), nil
+}
+
+// changed returns the event that makes now of was, if they differ. If the
+// partition has to act, the generation rises and the observed state begins
+// anew.
+func (s *State) changed(x Context, was, now Instance) []Event {
+	act := now.Requested != was.Requested || now.Release != was.Release || now.Type != was.Type ||
+		!maps.EqualFunc(now.Parameters, was.Parameters, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
+	if !act && maps.Equal(now.Filter, was.Filter) {
+		return nil
+	}
+	now.Changed = x.At
+	if act {
+		now.Generation++
+		now.Reason = ""
+		now.State = expected(now.Requested, was.State)
+		now.Healthy = false
+	}
+	computer, ok := s.Computer(was.Computer)
+	if now.Requested == InstanceDestroyed && (!ok || computer.State == ComputerLeft) {
+		return []Event{freed(now, x.At)} // nobody will report it
+	}
+	return []Event{Changed{now}}
+}
+
+// expected returns the state of an instance of which something else was just
+// requested, until its computer reports.
+func expected(requested, was InstanceState) InstanceState {
+	switch {
+	case requested != InstanceStarted && was == InstanceStopped:
+		return InstanceStopped
+	case requested != InstanceStarted:
+		return InstanceStopping
+	case was == InstanceWaiting || was == InstanceBuilding:
+		return was
+	}
+	return InstanceStarting
+}
+
+// SetState starts, stops or destroys an instance.
+type SetState struct {
+	Account   AccountName   `cbor:"1,keyasint,omitempty"` // the caller's if empty
+	Reference Reference     `cbor:"2,keyasint"`
+	State     InstanceState `cbor:"3,keyasint"` // started, stopped or destroyed
+}
+
+// Kind returns "set-state".
+func (SetState) Kind() string { return "set-state" }
+
+func (c SetState) decide(s *State, x Context) ([]Event, error) {
+	account, err := x.Principal.account(c.Account)
+	if err != nil {
+		return nil, err
+	}
+	if !c.State.requestable() {
+		return nil, refuse(ErrInvalid, "set state of %.80q: state %q: started, stopped or destroyed expected", string(c.Reference), c.State)
+	}
+	was, ok := s.InstanceByReference(account, c.Reference)
+	switch {
+	case ok && was.Settled() && c.State == InstanceDestroyed:
+		return nil, nil
+	case !ok || was.Settled():
+		return nil, refuse(ErrNotFound, "instance %.80q of %s is not known", string(c.Reference), account)
+	case was.Requested == InstanceDestroyed && c.State != InstanceDestroyed:
+		return nil, refuse(ErrConflict, "instance %s: it is being destroyed", c.Reference)
+	}
+	now := was
+	now.Requested = c.State
+	return s.changed(x, was, now), nil
+}
+
+// Addresses are given out from 127.64.0.1 on, and used again only when all
+// have been: a client that still knows the URL of a destroyed instance
+// should not reach a stranger's.
+const (
+	firstAddress = 127<<24 | 64<<16 // 127.64.0.0/10
+	addresses    = 1<<22 - 2        // without the first and the last
+)
+
+func (s *State) nextAddress() (netip.Addr, error) {
+	if n := s.counters.Address + 1; n <= addresses {
+		n += firstAddress
+		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), nil
+	}
+	if _, r, ok := s.returned.tree.Min(); ok {
+		return r.value.Address, nil
+	}
+	return netip.Addr{}, refuse(ErrExhausted, "all %d addresses of the mesh are in use", addresses)
+}
+
+// takeAddress records that the address that nextAddress gave is held.
+func (s *State) takeAddress() {
+	if s.counters.Address < addresses {
+		s.counters.Address++
+		return
+	}
+	k, _, _ := s.returned.tree.Min()
+	drop(s, &s.returned, k)
+}

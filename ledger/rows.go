@@ -1,0 +1,163 @@
+package ledger
+
+import (
+	"cmp"
+	"iter"
+	"strings"
+
+	"github.com/slapmesh/slapmesh/ledger/table"
+)
+
+// A Table numbers a kind of row. The numbers are in snapshots and on the
+// wire: a number is never used again for something else.
+type Table uint8
+
+// The tables.
+const (
+	tableMesh      Table = 1
+	tableAccounts  Table = 2
+	tablePeers     Table = 3
+	tableTokens    Table = 4
+	tableComputers Table = 5
+	tableGaps      Table = 6
+	tableReleases  Table = 7
+	tableNamings   Table = 8
+	tableProfiles  Table = 9
+	tableSupplies  Table = 10
+	tableInstances Table = 11
+	tableGraves    Table = 12
+	tableReturned  Table = 13
+	tableEvents    Table = 14
+)
+
+// A Key is the key of a row in any table; each uses the parts it needs.
+type Key struct {
+	_    struct{} `cbor:",toarray"`
+	A, B string
+	N    uint64
+}
+
+// Compare orders keys by A, then B, then N.
+func (k Key) Compare(l Key) int {
+	if c := strings.Compare(k.A, l.A); c != 0 {
+		return c
+	}
+	if c := strings.Compare(k.B, l.B); c != 0 {
+		return c
+	}
+	return cmp.Compare(k.N, l.N)
+}
+
+// A Change says that a row was put or deleted, and whose it is, so that
+// those whom it concerns can be told.
+type Change struct {
+	Table    Table
+	Key      Key
+	Account  AccountName // whose; "" is everyone's
+	Computer ComputerID  // whose; "" is everyone's
+}
+
+// rows is a table of the state. Rows are immutable: a change puts a new one.
+type rows[V any] struct {
+	id   Table
+	tree table.Table[Key, *row[V]]
+}
+
+type row[V any] struct {
+	value V
+	sum   Hash
+}
+
+func newRows[V any](id Table) rows[V] {
+	return rows[V]{id, table.New[Key, *row[V]](Key.Compare)}
+}
+
+func (t *rows[V]) copy() rows[V] { return rows[V]{t.id, t.tree.Copy()} }
+
+func (t *rows[V]) len() int { return t.tree.Len() }
+
+func (t *rows[V]) get(k Key) (v V, ok bool) {
+	if r, found := t.tree.Get(k); found {
+		return r.value, true
+	}
+	return v, false
+}
+
+func (t *rows[V]) all() iter.Seq2[Key, V] {
+	return func(yield func(Key, V) bool) {
+		for k, r := range t.tree.All() {
+			if !yield(k, r.value) {
+				return
+			}
+		}
+	}
+}
+
+// within iterates over the rows whose key begins with a (all parts of keys
+// that follow it are free).
+func (t *rows[V]) within(a string) iter.Seq2[Key, V] {
+	return func(yield func(Key, V) bool) {
+		for k, r := range t.tree.From(Key{A: a}) {
+			if k.A != a || !yield(k, r.value) {
+				return
+			}
+		}
+	}
+}
+
+// values iterates over the values of rows.
+func values[V any](rows iter.Seq2[Key, V]) iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for _, v := range rows {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// put stores v at k, keeps the hash of s, and notes the change.
+func put[V any](s *State, t *rows[V], k Key, v V) (old V, replaced bool) {
+	sum := hashRow(t.id, k, v)
+	was, replaced := t.tree.Set(k, &row[V]{v, sum})
+	if replaced {
+		old = was.value
+		s.sum.remove(was.sum)
+	}
+	s.sum.add(sum)
+	s.note(t.id, k, v)
+	return old, replaced
+}
+
+// drop removes the row at k.
+func drop[V any](s *State, t *rows[V], k Key) (old V, deleted bool) {
+	was, deleted := t.tree.Delete(k)
+	if !deleted {
+		return old, false
+	}
+	s.sum.remove(was.sum)
+	s.note(t.id, k, was.value)
+	return was.value, true
+}
+
+// note remembers that the row of v changed.
+func (s *State) note(id Table, k Key, v any) {
+	account, computer := s.owners(v)
+	s.changes = append(s.changes, Change{id, k, account, computer})
+}
+
+// owners says whose the row v is. Nothing means everyone's.
+func (s *State) owners(v any) (AccountName, ComputerID) {
+	switch v := v.(type) {
+	case Token:
+		return v.Account, ""
+	case Instance:
+		return v.Account, v.Computer
+	case Supply:
+		c, _ := s.Computer(v.Computer)
+		return c.Account, v.Computer
+	case Entry:
+		return v.Account, v.Computer
+	}
+	return "", ""
+}

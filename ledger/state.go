@@ -1,0 +1,200 @@
+package ledger
+
+import (
+	"cmp"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger/placement"
+	"github.com/slapmesh/slapmesh/ledger/table"
+)
+
+// A State is what the mesh has agreed so far. Use [NewState].
+//
+// A State is not safe for concurrent use; [State.Copy] takes constant time
+// and gives another goroutine one of its own. Package replica does so.
+type State struct {
+	index    uint64 // of the last entry that was applied
+	partial  bool   // a slice: answers, but never decides
+	counters Counters
+	sum      Hash // of all rows
+
+	mesh      rows[Mesh]
+	accounts  rows[Account]
+	peers     rows[Peer]
+	tokens    rows[Token]
+	computers rows[Computer]
+	gaps      rows[gap]
+	releases  rows[Release]
+	namings   rows[naming]
+	profiles  rows[profile]
+	supplies  rows[Supply]
+	instances rows[Instance]
+	graves    rows[grave]
+	returned  rows[returned]
+	events    rows[Entry]
+
+	// What follows is computed from the rows.
+	tokensBy    table.Index[AccountName, TokenID]
+	digests     table.Table[string, TokenID]
+	suppliesBy  table.Index[ReleaseDigest, ComputerID]
+	references  table.Table[Key, InstanceID] // account, reference
+	partitions  table.Table[Key, InstanceID] // computer, number
+	addresses   table.Table[netip.Addr, InstanceID]
+	places      placement.Index
+	changes     []Change // by the Evolve that is going on
+	profileSize int64
+}
+
+// Counters are what the mesh numbers.
+type Counters struct {
+	At       time.Time  `cbor:"1,keyasint"` // of the last event
+	Instance InstanceID `cbor:"2,keyasint"` // the last one
+	Address  uint32     `cbor:"3,keyasint"` // how many were ever given out
+	Returned uint64     `cbor:"4,keyasint"` // how many addresses came back
+	Grave    uint64     `cbor:"5,keyasint"` // how many instances were destroyed
+	Event    uint64     `cbor:"6,keyasint"` // the last one
+}
+
+// A gap is a partition below Computer.Next that nobody holds.
+type gap struct {
+	Computer ComputerID `cbor:"1,keyasint"`
+	N        int        `cbor:"2,keyasint"`
+}
+
+// A naming is the release that a publisher means by a name.
+type naming struct {
+	Name      string        `cbor:"1,keyasint"`
+	Publisher AccountName   `cbor:"2,keyasint"`
+	Release   ReleaseDigest `cbor:"3,keyasint"`
+	Since     time.Time     `cbor:"4,keyasint"` // when the publisher used the name first
+}
+
+// A profile is the bytes of a release.
+type profile struct {
+	Digest ReleaseDigest `cbor:"1,keyasint"`
+	Data   []byte        `cbor:"2,keyasint"`
+}
+
+// A grave queues a destroyed instance for being forgotten.
+type grave struct {
+	N        uint64     `cbor:"1,keyasint"`
+	Instance InstanceID `cbor:"2,keyasint"`
+}
+
+// A returned address waits until all others have been given out.
+type returned struct {
+	N       uint64     `cbor:"1,keyasint"`
+	Address netip.Addr `cbor:"2,keyasint"`
+}
+
+// NewState returns the state of a mesh that is not founded.
+func NewState() *State {
+	return &State{
+		mesh:       newRows[Mesh](tableMesh),
+		accounts:   newRows[Account](tableAccounts),
+		peers:      newRows[Peer](tablePeers),
+		tokens:     newRows[Token](tableTokens),
+		computers:  newRows[Computer](tableComputers),
+		gaps:       newRows[gap](tableGaps),
+		releases:   newRows[Release](tableReleases),
+		namings:    newRows[naming](tableNamings),
+		profiles:   newRows[profile](tableProfiles),
+		supplies:   newRows[Supply](tableSupplies),
+		instances:  newRows[Instance](tableInstances),
+		graves:     newRows[grave](tableGraves),
+		returned:   newRows[returned](tableReturned),
+		events:     newRows[Entry](tableEvents),
+		tokensBy:   table.NewIndex(cmp.Compare[AccountName], cmp.Compare[TokenID]),
+		digests:    table.New[string, TokenID](strings.Compare),
+		suppliesBy: table.NewIndex(cmp.Compare[ReleaseDigest], cmp.Compare[ComputerID]),
+		references: table.New[Key, InstanceID](Key.Compare),
+		partitions: table.New[Key, InstanceID](Key.Compare),
+		addresses:  table.New[netip.Addr, InstanceID](netip.Addr.Compare),
+		places:     placement.New(),
+	}
+}
+
+// NewPartial returns an empty slice, to be filled by [State.Merge].
+func NewPartial() *State {
+	s := NewState()
+	s.partial = true
+	return s
+}
+
+// Copy returns a State that is equal now and changes independently. It takes
+// constant time.
+func (s *State) Copy() *State {
+	c := *s
+	c.mesh = s.mesh.copy()
+	c.accounts = s.accounts.copy()
+	c.peers = s.peers.copy()
+	c.tokens = s.tokens.copy()
+	c.computers = s.computers.copy()
+	c.gaps = s.gaps.copy()
+	c.releases = s.releases.copy()
+	c.namings = s.namings.copy()
+	c.profiles = s.profiles.copy()
+	c.supplies = s.supplies.copy()
+	c.instances = s.instances.copy()
+	c.graves = s.graves.copy()
+	c.returned = s.returned.copy()
+	c.events = s.events.copy()
+	c.tokensBy = s.tokensBy.Copy()
+	c.digests = s.digests.Copy()
+	c.suppliesBy = s.suppliesBy.Copy()
+	c.references = s.references.Copy()
+	c.partitions = s.partitions.Copy()
+	c.addresses = s.addresses.Copy()
+	c.places = s.places.Copy()
+	c.changes = nil
+	return &c
+}
+
+// Decide says what c would change, or refuses it with a [Refusal]. It
+// changes nothing. The same state, command and context give the same answer
+// on every peer.
+func (s *State) Decide(c Command, x Context) ([]Event, error) {
+	if s.partial {
+		return nil, refuse(ErrUnavailable, "%s: this peer holds a slice of the ledger and cannot decide", c.Kind())
+	}
+	if _, founding := c.(Found); founding {
+		return c.decide(s, x)
+	}
+	if _, founded := s.Mesh(); !founded {
+		return nil, refuse(ErrUnavailable, "%s: the mesh is not founded yet", c.Kind())
+	}
+	who, err := s.Recognise(x.Principal, x.At)
+	if err != nil {
+		return nil, err
+	}
+	x.Principal = who
+	return c.decide(s, x)
+}
+
+// Evolve records what Decide returned, and says which rows changed. It
+// cannot fail: an event is a fact.
+func (s *State) Evolve(at time.Time, events ...Event) []Change {
+	for _, e := range events {
+		s.counters.At = at
+		e.evolve(s)
+		s.remember(at, e)
+	}
+	changes := s.changes
+	s.changes = nil
+	return changes
+}
+
+// Index returns the index of the last log entry that s contains.
+func (s *State) Index() uint64 { return s.index }
+
+// SetIndex says that s contains the log up to index. Package replica calls
+// it after each entry.
+func (s *State) SetIndex(index uint64) { s.index = index }
+
+// Partial reports whether s is a slice.
+func (s *State) Partial() bool { return s.partial }
+
+// Counters returns what the mesh numbers.
+func (s *State) Counters() Counters { return s.counters }

@@ -1,0 +1,156 @@
+package ledger
+
+import (
+	"github.com/slapmesh/slapmesh/ledger/placement"
+)
+
+// The functions below are the only ways in which rows change: each keeps the
+// indexes that rest on its table. Events use them, and so do snapshots and
+// slices when they are read.
+
+func (s *State) setMesh(m Mesh) { put(s, &s.mesh, Key{}, m) }
+
+func (s *State) setAccount(a Account) { put(s, &s.accounts, Key{A: string(a.Name)}, a) }
+
+func (s *State) setPeer(p Peer) { put(s, &s.peers, Key{A: string(p.ID)}, p) }
+
+func (s *State) dropPeer(id PeerID) { drop(s, &s.peers, Key{A: string(id)}) }
+
+func (s *State) setToken(t Token) {
+	old, replaced := put(s, &s.tokens, Key{A: string(t.ID)}, t)
+	if replaced {
+		s.unindexToken(old)
+	}
+	s.tokensBy.Add(t.Account, t.ID)
+	if len(t.Digest) > 0 {
+		s.digests.Set(string(t.Digest), t.ID)
+	}
+}
+
+func (s *State) dropToken(id TokenID) {
+	if old, ok := drop(s, &s.tokens, Key{A: string(id)}); ok {
+		s.unindexToken(old)
+	}
+}
+
+func (s *State) unindexToken(t Token) {
+	s.tokensBy.Remove(t.Account, t.ID)
+	s.digests.Delete(string(t.Digest))
+}
+
+func (s *State) setComputer(c Computer) {
+	put(s, &s.computers, Key{A: string(c.ID)}, c)
+	if s.partial {
+		return
+	}
+	s.places.Put(placement.Candidate{
+		ID:     string(c.ID),
+		Name:   c.Name,
+		Owner:  string(c.Account),
+		Free:   c.Free,
+		Labels: c.Labels,
+		Grade:  c.Grade,
+		Arch:   c.Arch,
+		Public: c.Scope == ScopePublic,
+		Weak:   c.Grade == GradePlain,
+		Only:   c.Scope == ScopePersonal,
+		Closed: c.Scope == ScopeClosed,
+		Silent: c.State != ComputerOnline,
+	})
+}
+
+func (s *State) dropComputer(id ComputerID) {
+	drop(s, &s.computers, Key{A: string(id)})
+	if !s.partial {
+		s.places.Delete(string(id))
+	}
+}
+
+func (s *State) setGap(g gap) { put(s, &s.gaps, gapKey(g.Computer, g.N), g) }
+
+func (s *State) dropGap(id ComputerID, n int) { drop(s, &s.gaps, gapKey(id, n)) }
+
+func gapKey(id ComputerID, n int) Key { return Key{A: string(id), N: uint64(n)} }
+
+func (s *State) setRelease(r Release) { put(s, &s.releases, Key{A: string(r.Digest)}, r) }
+
+func (s *State) dropRelease(d ReleaseDigest) { drop(s, &s.releases, Key{A: string(d)}) }
+
+func (s *State) setNaming(n naming) {
+	put(s, &s.namings, Key{A: n.Name, B: string(n.Publisher)}, n)
+}
+
+func (s *State) dropNaming(name string, publisher AccountName) {
+	drop(s, &s.namings, Key{A: name, B: string(publisher)})
+}
+
+func (s *State) setProfile(p profile) {
+	old, _ := put(s, &s.profiles, Key{A: string(p.Digest)}, p)
+	s.profileSize += int64(len(p.Data) - len(old.Data))
+}
+
+func (s *State) dropProfile(d ReleaseDigest) {
+	old, _ := drop(s, &s.profiles, Key{A: string(d)})
+	s.profileSize -= int64(len(old.Data))
+}
+
+func (s *State) setSupply(p Supply) {
+	put(s, &s.supplies, supplyKey(p.Computer, p.Release), p)
+	s.suppliesBy.Add(p.Release, p.Computer)
+	if !s.partial {
+		s.places.SetBuilt(string(p.Computer), string(p.Release), p.State == SupplyAvailable)
+	}
+}
+
+func (s *State) dropSupply(id ComputerID, d ReleaseDigest) {
+	drop(s, &s.supplies, supplyKey(id, d))
+	s.suppliesBy.Remove(d, id)
+	if !s.partial {
+		s.places.SetBuilt(string(id), string(d), false)
+	}
+}
+
+func supplyKey(id ComputerID, d ReleaseDigest) Key { return Key{A: string(id), B: string(d)} }
+
+func (s *State) setInstance(i Instance) {
+	old, replaced := put(s, &s.instances, Key{N: uint64(i.ID)}, i)
+	if replaced {
+		s.unindexInstance(old, false)
+	}
+	ref := Key{A: string(i.Account), B: string(i.Reference)}
+	if id, taken := s.references.Get(ref); !taken || id < i.ID { // a later one has the name
+		s.references.Set(ref, i.ID)
+	}
+	if !i.Settled() {
+		s.partitions.Set(gapKey(i.Computer, i.Partition), i.ID)
+		s.addresses.Set(i.Address, i.ID)
+	}
+}
+
+func (s *State) dropInstance(id InstanceID) {
+	if old, ok := drop(s, &s.instances, Key{N: uint64(id)}); ok {
+		s.unindexInstance(old, true)
+	}
+}
+
+// unindexInstance forgets where i is found. What another instance has taken
+// over meanwhile stays: rows of a slice arrive in any order.
+func (s *State) unindexInstance(i Instance, gone bool) {
+	ref := Key{A: string(i.Account), B: string(i.Reference)}
+	if id, _ := s.references.Get(ref); gone && id == i.ID {
+		s.references.Delete(ref)
+	}
+	place := gapKey(i.Computer, i.Partition)
+	if id, _ := s.partitions.Get(place); id == i.ID {
+		s.partitions.Delete(place)
+	}
+	if id, _ := s.addresses.Get(i.Address); id == i.ID {
+		s.addresses.Delete(i.Address)
+	}
+}
+
+func (s *State) setGrave(g grave) { put(s, &s.graves, Key{N: g.N}, g) }
+
+func (s *State) setReturned(r returned) { put(s, &s.returned, Key{N: r.N}, r) }
+
+func (s *State) setEntry(e Entry) { put(s, &s.events, Key{N: e.N}, e) }

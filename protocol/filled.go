@@ -1,0 +1,53 @@
+package protocol
+
+import "encoding/json"
+
+// Filled returns s with empty lists in place of missing ones, so that its JSON
+// has the same shape always.
+func (s Status) Filled() Status {
+	s.Voters, s.Standbys, s.Warnings = list(s.Voters), list(s.Standbys), list(s.Warnings)
+	return s
+}
+
+// Filled returns m with an empty map in place of a missing one.
+func (m Member) Filled() Member {
+	m.Labels = table(m.Labels)
+	return m
+}
+
+// Filled returns c with an empty map in place of a missing one.
+func (c Computer) Filled() Computer {
+	c.Labels = table(c.Labels)
+	return c
+}
+
+// Filled returns r with an empty list and an empty schema in place of missing
+// ones.
+func (r Release) Filled() Release {
+	r.Types = list(r.Types)
+	if len(r.Parameters) == 0 {
+		r.Parameters = json.RawMessage("{}")
+	}
+	return r
+}
+
+// Filled returns i with empty maps in place of missing ones.
+func (i Instance) Filled() Instance {
+	i.Parameters, i.Filter = table(i.Parameters), table(i.Filter)
+	i.Ports, i.Connection = table(i.Ports), table(i.Connection)
+	return i
+}
+
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func table[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil {
+		return map[K]V{}
+	}
+	return m
+}

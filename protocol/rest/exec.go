@@ -1,0 +1,163 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+// exec turns the connection into frames and runs a program on it. Whoever closes
+// the connection ends the program.
+func (s *Server) exec(w http.ResponseWriter, r *http.Request) error {
+	if r.Header.Get("Upgrade") != protocol.ExecProtocol {
+		w.Header().Set("Upgrade", protocol.ExecProtocol)
+		return malformed(http.StatusUpgradeRequired, "exec: ask for \"Upgrade: %s\"", protocol.ExecProtocol)
+	}
+	if _, err := serviceOf(r.Context()).Instance(r.Context(), refOf(r)); err != nil {
+		return err // while there is still a status to say it with
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return fmt.Errorf("exec: %w", err)
+	}
+	s.sessions.Add(1)
+	defer s.sessions.Done()
+	defer conn.Close() //nolint:errcheck // both ends know by a frame how it went
+
+	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
+	defer stop()
+	_ = conn.SetDeadline(time.Time{})
+	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol.ExecProtocol+"\r\n\r\n"); err != nil {
+		return nil //nolint:nilerr // gone already
+	}
+	x := &execution{server: s, in: buffered, out: protocol.NewFrameWriter(timedWriter{conn, s}), service: serviceOf(r.Context()), ref: refOf(r)}
+	code, err := x.run(r.Context())
+	x.finish(context.WithoutCancel(r.Context()), code, err)
+	return nil
+}
+
+// An execution is one program on one connection.
+type execution struct {
+	server  *Server
+	in      io.Reader
+	out     *protocol.FrameWriter
+	service protocol.Service
+	ref     protocol.Ref
+}
+
+// run runs the program that the first frame names, and returns its exit code.
+func (x *execution) run(ctx context.Context) (int, error) {
+	first, err := protocol.ReadFrame(x.in)
+	if err != nil {
+		return 0, protocol.Errorf(protocol.ErrInvalid, "exec: %v", err)
+	}
+	in, err := startOf(first)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stdin, feed := io.Pipe()
+	var loops sync.WaitGroup
+	loops.Go(func() { x.ping(ctx, cancel) })
+	go func() { // ends when the connection is closed, after finish
+		x.feed(feed)
+		cancel() // a caller that is gone wants no program
+	}()
+	code, err := x.service.Exec(ctx, x.ref, in, stdin, x.out.Stream(protocol.FrameStdout), x.out.Stream(protocol.FrameStderr))
+	cancel()
+	_ = stdin.Close()
+	loops.Wait()
+	return code, err
+}
+
+// startOf reads the frame that says what to run.
+func startOf(f protocol.Frame) (in protocol.ExecInput, err error) {
+	if f.Kind != protocol.FrameStart {
+		return in, protocol.Errorf(protocol.ErrInvalid, "exec: frame of kind %d where the program was expected", f.Kind)
+	}
+	d := json.NewDecoder(bytes.NewReader(f.Data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		return in, protocol.Errorf(protocol.ErrInvalid, "exec: program: %v", err)
+	}
+	if len(in.Argv) == 0 || in.Argv[0] == "" {
+		return in, protocol.Errorf(protocol.ErrInvalid, "exec: no program named")
+	}
+	return in, nil
+}
+
+// feed passes stdin on until the connection breaks. After the end of stdin it
+// goes on reading, to notice when the caller goes.
+func (x *execution) feed(stdin *io.PipeWriter) {
+	defer stdin.Close() //nolint:errcheck // a pipe
+	for {
+		f, err := protocol.ReadFrame(x.in)
+		switch {
+		case err != nil:
+			return
+		case f.Kind == protocol.FrameStdinEnd:
+			_ = stdin.Close()
+		case f.Kind == protocol.FrameStdin:
+			if _, err := stdin.Write(f.Data); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+				return
+			}
+		default:
+			return // not ours to receive
+		}
+	}
+}
+
+// ping notices a caller that is gone while the program neither reads nor
+// writes.
+func (x *execution) ping(ctx context.Context, cancel func()) {
+	beat := time.NewTicker(x.server.cfg.Heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+			if x.out.Write(protocol.FramePing, nil) != nil {
+				cancel()
+				return
+			}
+		}
+	}
+}
+
+// finish sends the last frame.
+func (x *execution) finish(ctx context.Context, code int, err error) {
+	if err == nil {
+		_ = x.out.Write(protocol.FrameExit, strconv.AppendInt(nil, int64(code), 10))
+		return
+	}
+	problem := x.server.report(ctx, http.MethodPost, "exec", err)
+	data, err := json.Marshal(problem)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	_ = x.out.Write(protocol.FrameError, data)
+}
+
+// A timedWriter gives each write its own time.
+type timedWriter struct {
+	conn net.Conn
+	s    *Server
+}
+
+func (t timedWriter) Write(p []byte) (int, error) {
+	if err := t.conn.SetWriteDeadline(t.s.cfg.Clock().Add(t.s.cfg.BodyTimeout)); err != nil {
+		return 0, err
+	}
+	return t.conn.Write(p)
+}

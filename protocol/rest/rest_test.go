@@ -1,0 +1,237 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/slapmesh/slapmesh/protocol"
+	"github.com/slapmesh/slapmesh/protocol/protocoltest"
+	"github.com/slapmesh/slapmesh/protocol/rest"
+)
+
+// door lets everybody in as one caller.
+func door(s protocol.Service) rest.Door {
+	return rest.Door{AnyHost: true, Authenticate: func(*http.Request) (protocol.Service, error) { return s, nil }}
+}
+
+// ask sends one call and returns the answer.
+func ask(t *testing.T, h http.Handler, method, path, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// refusing is a Service that fails in one way.
+type refusing struct {
+	protocol.Service
+	err error
+}
+
+func (r refusing) Request(context.Context, protocol.RequestInput) (protocol.Instance, error) {
+	return protocol.Instance{}, r.err
+}
+
+func (r refusing) Status(context.Context) (protocol.Status, error) { return protocol.Status{}, r.err }
+
+func (r refusing) Instance(context.Context, protocol.Ref) (protocol.Instance, error) {
+	return protocol.Instance{}, r.err
+}
+
+func TestRefusals(t *testing.T) {
+	for _, tc := range []struct {
+		err    error
+		status int
+		code   protocol.Code
+		detail string
+	}{
+		{protocol.Errorf(protocol.ErrInvalid, "size is no size"), 422, protocol.ErrInvalid, "size is no size"},
+		{protocol.Errorf(protocol.ErrNotFound, "no db1"), 404, protocol.ErrNotFound, "no db1"},
+		{protocol.Errorf(protocol.ErrConflict, "runs redis"), 409, protocol.ErrConflict, "runs redis"},
+		{protocol.Errorf(protocol.ErrExhausted, "full"), 503, protocol.ErrExhausted, "full"},
+		{protocol.Errorf(protocol.ErrUnauthorized, "who"), 401, protocol.ErrUnauthorized, "who"},
+		{protocol.Errorf(protocol.ErrForbidden, "no"), 403, protocol.ErrForbidden, "no"},
+		{fmt.Errorf("request: %w", protocol.Errorf(protocol.ErrUnavailable, "no quorum")), 503, protocol.ErrUnavailable, "request: no quorum"},
+		{errors.New("disk on fire"), 500, "", "internal error: see the log of this slapd"},
+		{protocol.Code("unheard of"), 500, "", "internal error: see the log of this slapd"},
+		{context.Canceled, 503, protocol.ErrUnavailable, "the call was cut short"},
+	} {
+		for _, call := range [][3]string{
+			{"POST", "/v1/instances", `{"reference":"db1","release":"mariadb"}`},
+			{"GET", "/v1/status", ""},
+			{"GET", "/v1/instances/db1", ""},
+			{"GET", "/v1/instances/db1?watch", ""},
+			{"POST", "/software_instance_module/", `{"software_release":"mariadb","instance_id":"db1"}`},
+		} {
+			t.Run(fmt.Sprint(tc.err, call[:2]), func(t *testing.T) {
+				var log bytes.Buffer
+				s := rest.New(rest.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+				w := ask(t, s.Handler(door(refusing{err: tc.err})), call[0], call[1], call[2])
+
+				var p protocol.Problem
+				if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+					t.Fatalf("%v in %q", err, w.Body)
+				}
+				if w.Code != tc.status || p.Status != tc.status || p.Code != tc.code || p.Detail != tc.detail {
+					t.Errorf("status %d, problem %+v; want %d %q %q", w.Code, p, tc.status, tc.code, tc.detail)
+				}
+				if got := w.Header().Get("Content-Type"); got != protocol.ProblemType {
+					t.Errorf("content type %q", got)
+				}
+				if logged := strings.Count(log.String(), "request failed"); (logged == 1) != (tc.status == 500) {
+					t.Errorf("%d lines in the log: %s", logged, &log)
+				}
+			})
+		}
+	}
+}
+
+func TestPanicIsOneCall(t *testing.T) {
+	var log bytes.Buffer
+	s := rest.New(rest.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	w := ask(t, s.Handler(door(nil)), "GET", "/v1/status", "") // a nil Service
+	if w.Code != 500 || strings.Contains(w.Body.String(), "nil pointer") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "panic") {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+func TestBadBodies(t *testing.T) {
+	h := rest.New(rest.Config{}).Handler(door(protocoltest.New().As("ann", true)))
+	long := strings.Repeat("x", 200)
+	for _, tc := range []struct {
+		name, method, path, body string
+		status                   int
+		detail                   string
+	}{
+		{"nothing", "POST", "/v1/instances", " ", 400, "body is empty"},
+		{"garbage", "POST", "/v1/instances", "\x00\xff{", 400, "not JSON at byte 1"},
+		{"truncated", "POST", "/v1/instances", `{"reference":"db`, 400, "cut short"},
+		{"two values", "POST", "/v1/instances", `{"reference":"a","release":"mariadb"}{}`, 400, "something follows"},
+		{"array", "POST", "/v1/instances", `[]`, 422, "array"},
+		{"unknown field", "POST", "/v1/instances", `{"reference":"a","parametres":{}}`, 422, `unknown field "parametres"`},
+		{"wrong type", "POST", "/v1/instances", `{"reference":7}`, 422, "reference is a JSON number: string wanted"},
+		{"no reference", "POST", "/v1/instances", `{"release":"mariadb"}`, 422, "reference is missing"},
+		{"long reference", "POST", "/v1/instances", `{"reference":"` + long + `"}`, 422, "more than 128"},
+		{"control characters", "POST", "/v1/instances", `{"reference":"a\u001b[2J"}`, 422, "do not print"},
+		{"dots", "POST", "/v1/instances", `{"reference":".."}`, 422, "folder's own name"},
+		{"state", "POST", "/v1/instances", `{"reference":"a","state":"running"}`, 422, `state "running" is none of`},
+		{"wait", "POST", "/v1/instances?wait=soon", `{"reference":"a","release":"mariadb"}`, 422, `wait is "soon"`},
+		{"filter", "POST", "/v1/instances", `{"reference":"a","filter":{"":"x"}}`, 422, "filter"},
+		{"parameters", "POST", "/v1/instances", `{"reference":"a","parameters":{"p":"` + strings.Repeat("x", 70<<10) + `"}}`, 422, "more than 65536"},
+		{"too large", "POST", "/v1/instances", `{"reference":"` + strings.Repeat("x", 2<<20) + `"}`, 413, "more than"},
+		{"huma: garbage", "POST", "/v1/tokens", `{`, 400, ""},
+		{"huma: schema", "POST", "/v1/tokens", `{"role":"king"}`, 422, "role"},
+		{"huma: unknown field", "POST", "/v1/supplies", `{"release":"mariadb","x":1}`, 422, "unexpected property"},
+		{"huma: too large", "POST", "/v1/releases", `{"profile":"` + strings.Repeat("A", 2<<20) + `"}`, 413, "more than"},
+		{"state missing", "PUT", "/v1/instances/db1/state", `{}`, 422, "none of started"},
+		{"flag", "GET", "/v1/instances?all=perhaps", "", 422, "true or false"},
+		{"tail", "GET", "/v1/instances/db1/logs?tail=many", "", 422, "number of lines"},
+		{"slap: nameless", "POST", "/software_instance_module/", `{"software_release":"mariadb"}`, 422, "instance_id is missing"},
+		{"slap: nothing to run", "POST", "/software_instance_module/", `{"instance_id":"a"}`, 422, "software_release is missing"},
+		{"no such call", "GET", "/v2/anything", "", 404, "no call GET /v2/anything"},
+		{"no such verb", "PATCH", "/v1/instances", "", 404, "no call PATCH"},
+		{"no upgrade", "POST", "/v1/instances/db1/exec", "", 426, "Upgrade"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := ask(t, h, tc.method, tc.path, tc.body)
+			var p protocol.Problem
+			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+				t.Fatalf("%v in %q", err, w.Body)
+			}
+			if w.Code != tc.status || !strings.Contains(p.Detail, tc.detail) || p.Code == "" || strings.Contains(p.Detail, "\n") {
+				t.Errorf("%d %+v; want %d …%s…", w.Code, p, tc.status, tc.detail)
+			}
+			if len(p.Detail) > 500 {
+				t.Errorf("the answer repeats %d bytes", len(p.Detail))
+			}
+		})
+	}
+}
+
+func TestMediaType(t *testing.T) {
+	h := rest.New(rest.Config{}).Handler(door(protocoltest.New().As("ann", true)))
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/instances", strings.NewReader("reference=a"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusUnsupportedMediaType {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// Lists and maps are never null, whatever a Service returns.
+func TestShapes(t *testing.T) {
+	mesh := protocoltest.New()
+	h := rest.New(rest.Config{}).Handler(door(mesh.As("ann", true)))
+	for path, want := range map[string]string{
+		"/v1/instances": "[]\n",
+		"/v1/supplies":  "[]\n",
+		"/v1/tokens":    "[]\n",
+	} {
+		if w := ask(t, h, "GET", path, ""); w.Body.String() != want {
+			t.Errorf("%s: %s", path, w.Body)
+		}
+	}
+	if w := ask(t, h, "POST", "/v1/instances", `{"reference":"a/b","release":"mariadb"}`); w.Code != http.StatusAccepted ||
+		!strings.Contains(w.Body.String(), `"connection":{}`) || !strings.Contains(w.Body.String(), `"parameters":{}`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask(t, h, "GET", "/v1/instances/a%2Fb", ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"reference":"a/b"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask(t, h, "GET", "/v1/status", ""); !strings.Contains(w.Body.String(), `"standbys":[]`) {
+		t.Errorf("%s", w.Body)
+	}
+}
+
+func TestWait(t *testing.T) {
+	h := rest.New(rest.Config{}).Handler(door(protocoltest.New().As("ann", true)))
+	for _, tc := range []struct {
+		name, body, wait string
+		status           int
+		state            string
+	}{
+		{"accepted", `{"reference":"a","release":"mariadb"}`, "", 202, "waiting"},
+		{"started", `{"reference":"a"}`, "?wait=1m", 200, "started"},
+		{"again", `{"reference":"a"}`, "", 200, "started"},
+		{"slow", `{"reference":"b","release":"slow"}`, "?wait=20ms", 202, "building"},
+		{"broken", `{"reference":"c","release":"broken"}`, "?wait=1m", 202, "error"},
+	} {
+		w := ask(t, h, "POST", "/v1/instances"+tc.wait, tc.body)
+		if w.Code != tc.status || !strings.Contains(w.Body.String(), `"state":"`+tc.state+`"`) {
+			t.Errorf("%s: %d %s", tc.name, w.Code, w.Body)
+		}
+	}
+}
+
+func TestSlapRequest(t *testing.T) {
+	mesh := protocoltest.New()
+	h := rest.New(rest.Config{}).Handler(door(mesh.As("ann", false)))
+	body := `{"software_release":"mariadb","instance_id":"my db","instance_type":"default","parameters":{"database":"shop"},"sla":{"country":"FR"}}`
+	w := ask(t, h, "POST", "/software_instance_module/", body)
+	if w.Code != http.StatusAccepted || w.Header().Get("Location") != "/v1/instances/my%20db" {
+		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := ask(t, h, "POST", "/v1/instances?wait=1m", `{"reference":"my db"}`); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	w = ask(t, h, "POST", "/software_instance_module/", body)
+	if w.Code != http.StatusCreated || !strings.Contains(w.Body.String(), `"url":"mysql://app:secret@127.64.0.1:3306/app"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -1,0 +1,149 @@
+package rest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+// Config says how a Server answers.
+type Config struct {
+	// Version is shown in the OpenAPI document. Default "dev".
+	Version string
+
+	// Log receives faults of the peer. Default: they are dropped.
+	Log *slog.Logger
+
+	// Clock is the time, for deadlines. Default: the machine's.
+	Clock func() time.Time
+
+	// Heartbeat is how often a silent stream shows that it lives. Default
+	// 15 s.
+	Heartbeat time.Duration
+
+	// BodyTimeout is how long a caller may take to send a body, and to take
+	// a piece of an answer. Default 30 s.
+	BodyTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	c.Version = cmp.Or(c.Version, "dev")
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now //nolint:forbidigo // deadlines of sockets are told in the machine's own time
+	}
+	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, 30*time.Second)
+	return c
+}
+
+// A Server knows the calls of the protocol. It may serve through several doors
+// at once.
+type Server struct {
+	cfg Config
+	mux *http.ServeMux
+	api huma.API
+
+	sessions sync.WaitGroup // connections that HTTP no longer counts
+}
+
+// New returns a Server.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg.withDefaults(), mux: http.NewServeMux()}
+	s.api = humago.New(s.mux, s.document())
+	s.fleet()
+	s.software()
+	s.people()
+	s.instances()
+	s.streams()
+	s.slap()
+	s.mux.HandleFunc("/", s.unknown)
+	return s
+}
+
+// OpenAPI returns the document that describes the calls.
+func (s *Server) OpenAPI() *huma.OpenAPI { return s.api.OpenAPI() }
+
+// Handler returns the calls behind a door.
+func (s *Server) Handler(d Door) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recover(w, r)
+		if err := d.checkHost(r.Host); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if !public[r.URL.Path] {
+			service, err := d.Authenticate(r)
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			r = r.WithContext(context.WithValue(r.Context(), serviceKey{}, service))
+		}
+		body, err := s.readBody(w, r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		r.Body = body
+		s.mux.ServeHTTP(w, r)
+	})
+}
+
+// public are the paths that need no caller.
+var public = map[string]bool{"/openapi.json": true}
+
+// Serve answers on a listener through a door until ctx is done, then lets calls
+// end, cuts what still streams, and returns nil. It closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener, d Door) error {
+	streams, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	server := &http.Server{
+		Handler:           s.Handler(d),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return streams },
+		ConnContext:       withConn,
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		cut() // every caller is told at once; short calls have seconds to end
+		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer done()
+		if server.Shutdown(grace) != nil {
+			_ = server.Close() // who does not end is ended
+		}
+	})
+	err := server.Serve(l)
+	if !stop() {
+		<-stopped
+	}
+	s.sessions.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+type serviceKey struct{}
+
+// serviceOf returns the Service that the door gave.
+func serviceOf(ctx context.Context) protocol.Service {
+	service, _ := ctx.Value(serviceKey{}).(protocol.Service)
+	return service
+}

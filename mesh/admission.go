@@ -1,0 +1,241 @@
+package mesh
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// An Admitter decides who may join, and signs. The ledger's leader is one,
+// behind whoever forwards to it.
+type Admitter interface {
+	// Admit is asked once for each attempt; the same peer may ask again with
+	// the same token when it did not hear the answer, and should get the same
+	// one. An error made by Refuse is shown to the newcomer; of any other it
+	// learns only that something went wrong here. Admit must return when ctx
+	// is done.
+	Admit(ctx context.Context, a Admission) (AdmissionReply, error)
+}
+
+// An Admission is a request to join, whose sender proved to hold its key.
+type Admission struct {
+	Open        bool     // no token: only open meshes admit it
+	TokenDigest [32]byte // what the ledger keeps of the token, unless Open
+	PublicKey   ed25519.PublicKey
+	Peer        PeerID
+	Name        string
+	Role        string // wished for; the token decides
+	Addresses   []string
+	From        string // the address that the request came from
+}
+
+// An AdmissionReply is what a newcomer gets.
+type AdmissionReply struct {
+	CertificateDER []byte
+	Role           string
+	Account        string
+	Epoch          uint64
+}
+
+// ErrRefused is matched by the error of a Join that the mesh refused.
+var ErrRefused = errors.New("refused")
+
+// refusal is an error whose text may be shown to a stranger.
+type refusal struct{ reason string }
+
+func (r refusal) Error() string        { return r.reason }
+func (r refusal) Is(target error) bool { return target == ErrRefused }
+
+// Refuse makes the error with which an Admitter tells the newcomer why.
+func Refuse(reason string) error { return refusal{reason} }
+
+// nobody is the Admitter of a peer that has none.
+type nobody struct{}
+
+func (nobody) Admit(context.Context, Admission) (AdmissionReply, error) {
+	return AdmissionReply{}, Refuse("this peer admits nobody: join through another one")
+}
+
+const (
+	joinFormat     = 1
+	joinRequestMax = 8 << 10
+	joinReplyMax   = 64 << 10
+	joinSeeds      = 16 // how many peers a newcomer is told of
+	joinsAtOnce    = 64 // attempts under way; the next ones are told to wait
+
+	joinPatience  = 30 * time.Second // for the whole attempt, at the door
+	joinLingering = 3 * time.Second  // for the newcomer to read the answer
+)
+
+// joinRequest is the first frame, from the newcomer.
+type joinRequest struct {
+	Format    uint64   `cbor:"1,keyasint"`
+	Secret    []byte   `cbor:"2,keyasint,omitempty"` // of the token; none in an open mesh
+	Name      string   `cbor:"3,keyasint,omitempty"`
+	Clock     int64    `cbor:"4,keyasint"` // Unix nanoseconds
+	Role      string   `cbor:"5,keyasint,omitempty"`
+	Addresses []string `cbor:"6,keyasint,omitempty"`
+}
+
+// joinReply is the answer.
+type joinReply struct {
+	Format      uint64   `cbor:"1,keyasint"`
+	Clock       int64    `cbor:"2,keyasint"` // Unix nanoseconds
+	Refused     string   `cbor:"3,keyasint,omitempty"`
+	Certificate []byte   `cbor:"4,keyasint,omitempty"`
+	MeshName    string   `cbor:"5,keyasint,omitempty"`
+	Role        string   `cbor:"6,keyasint,omitempty"`
+	Account     string   `cbor:"7,keyasint,omitempty"`
+	Epoch       uint64   `cbor:"8,keyasint,omitempty"`
+	Seeds       [][]byte `cbor:"9,keyasint,omitempty"` // descriptors
+	Observed    string   `cbor:"10,keyasint,omitempty"`
+}
+
+// check holds a request to its bounds.
+func (r joinRequest) check() error {
+	switch {
+	case r.Format != joinFormat:
+		return Refuse(fmt.Sprintf("join format %d is not known here (this peer speaks %d): use the same version of slapd", r.Format, joinFormat))
+	case len(r.Secret) != 0 && len(r.Secret) != len(Token{}.Secret):
+		return Refuse("the token's secret has a wrong length")
+	case !printable(r.Name, maxNameSize):
+		return Refuse(fmt.Sprintf("the name is not 0 to %d bytes of plain text", maxNameSize))
+	case !printable(r.Role, maxNameSize):
+		return Refuse("the role is not readable")
+	case len(r.Addresses) > maxAddresses:
+		return Refuse(fmt.Sprintf("%d addresses, at most %d are allowed", len(r.Addresses), maxAddresses))
+	}
+	for _, a := range r.Addresses {
+		if !printable(a, maxAddressSize) {
+			return Refuse("an address is not readable")
+		}
+	}
+	return nil
+}
+
+// A door serves those who join.
+type door struct {
+	wall     *wall
+	book     *book
+	admitter Admitter
+	meshName string
+	log      *slog.Logger
+	slots    chan struct{} // one per attempt under way
+}
+
+// serve handles one connection of a newcomer and closes it.
+func (d *door) serve(ctx context.Context, c *quic.Conn) {
+	defer func() { _ = c.CloseWithError(codeDoor, "done") }() // ended by the newcomer as a rule
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
+	// A newcomer that leaves, or is silent, ends the attempt.
+	defer context.AfterFunc(ctx, func() { _ = c.CloseWithError(codeDoor, "too slow") })()
+	stream, err := c.AcceptStream(ctx)
+	if err != nil {
+		return
+	}
+	var request joinRequest
+	if err := readFrame(stream, joinRequestMax, &request); err != nil {
+		d.log.Debug("join request not readable", "from", c.RemoteAddr().String(), "err", err)
+		return
+	}
+	reply := d.answer(ctx, c, request)
+	if err := writeFrame(stream, reply); err != nil {
+		return
+	}
+	_ = stream.Close() // what matters is whether the newcomer read it
+	select {
+	case <-c.Context().Done():
+	case <-time.After(joinLingering):
+	}
+}
+
+// answer decides on a request.
+func (d *door) answer(ctx context.Context, c *quic.Conn, r joinRequest) joinReply {
+	reply := joinReply{Format: joinFormat, Clock: d.wall.clock().UnixNano(), MeshName: d.meshName, Observed: c.RemoteAddr().String()}
+	state := c.ConnectionState().TLS
+	key, ok := state.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
+	if !ok {
+		reply.Refused = "the key is not Ed25519"
+		return reply
+	}
+	admitted, err := d.admit(ctx, r, Admission{
+		Open: len(r.Secret) == 0, TokenDigest: tokenDigest(r.Secret), PublicKey: key, Peer: PeerIDOf(key),
+		Name: r.Name, Role: r.Role, Addresses: r.Addresses, From: c.RemoteAddr().String(),
+	})
+	var public refusal
+	switch {
+	case errors.As(err, &public):
+		d.log.Info("join refused", "peer", PeerIDOf(key).Short(), "from", reply.Observed, "reason", public.reason)
+		reply.Refused = public.reason
+		return reply
+	case err != nil:
+		d.log.Warn("join failed", "peer", PeerIDOf(key).Short(), "from", reply.Observed, "err", err)
+		reply.Refused = "the mesh cannot admit anyone now: try again, or look at the log of " + d.wall.identity.ID().Short()
+		return reply
+	}
+	d.log.Info("peer admitted", "peer", PeerIDOf(key).Short(), "name", r.Name, "role", admitted.Role, "from", reply.Observed)
+	reply.Certificate, reply.Role, reply.Account, reply.Epoch = admitted.CertificateDER, admitted.Role, admitted.Account, admitted.Epoch
+	reply.Seeds = d.seeds()
+	return reply
+}
+
+// admit checks what needs no ledger, then asks the Admitter. A newcomer whose
+// clock is wrong is refused before its token is used up.
+func (d *door) admit(ctx context.Context, r joinRequest, a Admission) (AdmissionReply, error) {
+	if err := r.check(); err != nil {
+		return AdmissionReply{}, err
+	}
+	if reason := clockReason(time.Unix(0, r.Clock).Sub(d.wall.clock())); reason != "" {
+		return AdmissionReply{}, Refuse(reason)
+	}
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	default:
+		return AdmissionReply{}, Refuse("too many peers join at this moment: try again")
+	}
+	return d.admitter.Admit(ctx, a)
+}
+
+// seeds lists peers that the newcomer can turn to, this one first.
+func (d *door) seeds() [][]byte {
+	var seeds [][]byte
+	add := func(id PeerID) {
+		if desc, _, ok := d.book.lookup(id); ok && len(seeds) < joinSeeds {
+			seeds = append(seeds, desc.encoded)
+		}
+	}
+	add(d.wall.identity.ID())
+	for _, m := range d.book.members() {
+		if m.State == StateAlive && m.Path != PathSelf {
+			add(m.ID)
+		}
+	}
+	return seeds
+}
+
+// clockReason says what is wrong with a newcomer's clock, or "".
+func clockReason(ahead time.Duration) string {
+	switch {
+	case ahead > clockTolerance:
+		return fmt.Sprintf("your clock is %s ahead of the mesh: set it (timedatectl set-ntp true), then join again", roughly(ahead))
+	case ahead < -clockTolerance:
+		return fmt.Sprintf("your clock is %s behind the mesh: set it (timedatectl set-ntp true), then join again", roughly(-ahead))
+	}
+	return ""
+}
+
+// roughly writes a duration as people say it: 24h3m, 3m10s.
+func roughly(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d < time.Hour {
+		return d.String()
+	}
+	return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+}

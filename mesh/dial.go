@@ -1,0 +1,239 @@
+package mesh
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+const (
+	// dialStagger is how long one address may keep silent before the next is
+	// tried beside it.
+	dialStagger = 150 * time.Millisecond
+
+	backoffMin = time.Second
+	backoffMax = 30 * time.Second
+)
+
+// backoff keeps gossip from dialling a dead peer again and again.
+type backoff struct {
+	wait  time.Duration
+	until time.Time
+}
+
+// get returns a connection to a peer, and makes one if there is none.
+func (s *links) get(ctx context.Context, id PeerID) (*link, error) {
+	s.mu.Lock()
+	if l := s.heldLocked(id); l != nil {
+		s.mu.Unlock()
+		return l, nil
+	}
+	d := s.dialLocked(id)
+	s.mu.Unlock()
+	select {
+	case <-d.done:
+		return d.link, d.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// gossip sends a datagram to a peer, now or once a connection is made. It
+// never blocks; what cannot be sent is dropped, as gossip may be.
+func (s *links) gossip(id PeerID, b []byte) {
+	s.mu.Lock()
+	l := s.heldLocked(id)
+	if l == nil {
+		defer s.mu.Unlock()
+		if o := s.backoff[id]; o != nil && s.wall.clock().Before(o.until) {
+			return
+		}
+		if d := s.dialLocked(id); len(d.pending) < pendingGossip {
+			d.pending = append(d.pending, b)
+		}
+		return
+	}
+	s.mu.Unlock()
+	l.send(b, s.spawn)
+}
+
+// dialLocked begins to connect to a peer, or joins in what is under way.
+func (s *links) dialLocked(id PeerID) *dialling {
+	if d, ok := s.dials[id]; ok {
+		return d
+	}
+	d := &dialling{done: make(chan struct{})}
+	if s.closed {
+		d.err = net.ErrClosed
+		close(d.done)
+		return d
+	}
+	s.dials[id] = d
+	s.wg.Go(func() {
+		d.link, d.err = s.dial(id)
+		s.mu.Lock()
+		delete(s.dials, id)
+		pending := d.pending
+		if d.err != nil {
+			o := s.backoff[id]
+			if o == nil {
+				o = &backoff{wait: backoffMin / 2}
+				s.backoff[id] = o
+			}
+			o.wait = min(2*o.wait, backoffMax)
+			o.until = s.wall.clock().Add(o.wait)
+		}
+		s.mu.Unlock()
+		close(d.done)
+		if d.err != nil {
+			s.book.lost(id)
+			s.log.Debug("peer cannot be reached", "peer", id.Short(), "err", d.err)
+			return
+		}
+		for _, b := range pending {
+			d.link.send(b, s.spawn)
+		}
+	})
+	return d
+}
+
+// dial connects to a peer at any of its addresses.
+func (s *links) dial(id PeerID) (*link, error) {
+	if s.wall.revoked(id) {
+		return nil, errors.New("the peer was removed from the mesh")
+	}
+	descriptor, last, ok := s.book.lookup(id)
+	if !ok {
+		return nil, errNoAddress
+	}
+	own, _, _ := s.book.lookup(s.wall.identity.ID())
+	addresses := candidates(descriptor, last, own.Host)
+	if len(addresses) == 0 {
+		return nil, errNoAddress
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.profile.Handshake)
+	defer cancel()
+	c, err := dialAny(ctx, s.transport, addresses, s.wall.client(id), quicConfig(s.profile))
+	if err != nil {
+		return nil, err
+	}
+	if l := s.adopt(c); l != nil {
+		return l, nil
+	}
+	return nil, net.ErrClosed
+}
+
+// candidates lists where a peer may be reached: at what it says, and where it
+// was reached last. Loopback addresses count on the same host only.
+func candidates(d Descriptor, last, ownHost string) []string {
+	var all []string
+	for _, a := range append(d.Addresses, last) {
+		ap, err := netip.ParseAddrPort(a)
+		if a == "" || (err == nil && ap.Addr().IsLoopback() && d.Host != ownHost) {
+			continue
+		}
+		seen := false
+		for _, b := range all {
+			seen = seen || a == b
+		}
+		if !seen {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// dialAny connects to the first address that answers, and tries the next
+// ones beside it if it takes its time.
+func dialAny(ctx context.Context, t *quic.Transport, addresses []string, tlsConfig *tls.Config, config *quic.Config) (*quic.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	type result struct {
+		conn *quic.Conn
+		err  error
+	}
+	results := make(chan result)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	tried, running := 0, 0
+	var errs []error
+	var winner *quic.Conn
+	for winner == nil && (running > 0 || tried < len(addresses)) {
+		select {
+		case <-next.C:
+			if tried == len(addresses) {
+				continue
+			}
+			address := addresses[tried]
+			tried++
+			running++
+			go func() {
+				c, err := dialOne(ctx, t, address, tlsConfig, config)
+				results <- result{c, err}
+			}()
+			next.Reset(dialStagger)
+		case r := <-results:
+			running--
+			winner = r.conn
+			if r.err != nil {
+				errs = append(errs, r.err)
+				next.Reset(0)
+			}
+		}
+	}
+	cancel()
+	for range running {
+		if r := <-results; r.conn != nil {
+			_ = r.conn.CloseWithError(codeSurplus, "another address was faster")
+		}
+	}
+	if winner != nil {
+		return winner, nil
+	}
+	return nil, errors.Join(errs...)
+}
+
+// dialOne connects to one address.
+func dialOne(ctx context.Context, t *quic.Transport, address string, tlsConfig *tls.Config, config *quic.Config) (*quic.Conn, error) {
+	to, err := resolve(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.Dial(ctx, to, tlsConfig, config)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	return c, nil
+}
+
+// resolve turns HOST:PORT into a socket address. Names are looked up only
+// where there is one.
+func resolve(ctx context.Context, address string) (*net.UDPAddr, error) {
+	if ap, err := netip.ParseAddrPort(address); err == nil {
+		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())), nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	for _, ip := range ips { // the first IPv4 address, or else the first
+		if ip.Unmap().Is4() {
+			ips[0] = ip
+			break
+		}
+	}
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ips[0].Unmap(), uint16(number))), nil
+}

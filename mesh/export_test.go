@@ -1,0 +1,50 @@
+package mesh
+
+import "time"
+
+// What the tests need to see from inside.
+var (
+	ParseDescriptor = parseDescriptor
+	SignDescriptor  = signDescriptor
+	ParseKnown      = parseKnown
+	Proof           = proof
+	Proven          = proven
+	NewPipe         = newPipe
+	Candidates      = candidates
+)
+
+// ParseJoinRequest reads a request as the door does.
+func ParseJoinRequest(data []byte) error {
+	var r joinRequest
+	if err := decoding.Unmarshal(data, &r); err != nil {
+		return err
+	}
+	return r.check()
+}
+
+// ParseJoinReply reads an answer as a newcomer does.
+func ParseJoinReply(data []byte) error {
+	var r joinReply
+	return decoding.Unmarshal(data, &r)
+}
+
+// ReadFrame reads one frame of any shape.
+var ReadFrame = readFrame
+
+// Connections counts the connections with other peers.
+func (m *Mesh) Connections() int { return len(m.links.all()) }
+
+// Streams counts the open streams.
+func (m *Mesh) Streams() (n int) {
+	for _, l := range m.links.all() {
+		n += int(l.streams.Load())
+	}
+	return n
+}
+
+// CertificateExpires is when the certificate that is shown now does.
+func (m *Mesh) CertificateExpires() time.Time { return m.wall.leaf().NotAfter }
+
+// Silence makes the peer vanish: what it holds stays open, but nothing of it
+// is sent or heard any more.
+func (m *Mesh) Silence() { _ = m.config.Socket.Close() }

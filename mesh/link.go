@@ -1,0 +1,105 @@
+package mesh
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// Codes with which a connection ends.
+const (
+	codeClosing quic.ApplicationErrorCode = 0 // this peer stops
+	codeSilent  quic.ApplicationErrorCode = 1 // nothing was heard for too long
+	codeRemoved quic.ApplicationErrorCode = 2 // the peer was removed, or its certificate expired
+	codeSurplus quic.ApplicationErrorCode = 3 // there are newer connections
+	codeDoor    quic.ApplicationErrorCode = 4 // a join came to its end
+)
+
+// The first byte of a datagram says what it is.
+const (
+	datagramPing   byte = 0 // answered by QUIC itself, with an acknowledgement
+	datagramGossip byte = 1
+)
+
+const (
+	// outQueue is how many datagrams wait for a connection before the next
+	// are dropped.
+	outQueue = 32
+	// missedPings is how many unanswered probes end a connection.
+	missedPings = 3
+)
+
+// A link is one connection to a peer.
+type link struct {
+	conn    *quic.Conn
+	peer    PeerID
+	expires time.Time // when the first of both certificates does
+	streams atomic.Int32
+	retired atomic.Bool // new streams go over a newer connection
+
+	// owned by links.probe
+	heard  uint64 // packets received when last looked at
+	missed int    // probes since
+
+	mu      sync.Mutex
+	out     [][]byte // datagrams to be sent
+	sending bool     // a goroutine empties out
+}
+
+// alive reports whether the connection is still up.
+func (l *link) alive() bool { return l.conn.Context().Err() == nil }
+
+// send queues a datagram. It never blocks: when the queue is full, as when
+// the other end does not answer, the datagram is dropped.
+func (l *link) send(b []byte, spawn func(func())) {
+	l.mu.Lock()
+	full, idle := len(l.out) >= outQueue, !l.sending
+	if !full {
+		l.out = append(l.out, b)
+		l.sending = true
+	}
+	l.mu.Unlock()
+	if idle && !full {
+		spawn(l.drain)
+	}
+}
+
+// drain sends what is queued. SendDatagram blocks while the connection's own
+// queue is full, so it may only be called here.
+func (l *link) drain() {
+	for {
+		l.mu.Lock()
+		if len(l.out) == 0 {
+			l.sending, l.out = false, nil
+			l.mu.Unlock()
+			return
+		}
+		b := l.out[0]
+		l.out = l.out[1:]
+		l.mu.Unlock()
+		if err := l.conn.SendDatagram(b); err != nil && !l.alive() {
+			l.mu.Lock()
+			l.sending, l.out = false, nil
+			l.mu.Unlock()
+			return
+		}
+	}
+}
+
+// silent looks whether anything was heard since the last look, and probes the
+// connection if not. It reports whether too many probes went unanswered.
+func (l *link) silent(spawn func(func())) bool {
+	heard := l.conn.ConnectionStats().PacketsReceived
+	if heard != l.heard {
+		l.heard, l.missed = heard, 0
+		return false
+	}
+	if l.missed >= missedPings {
+		return true
+	}
+	l.missed++
+	l.send([]byte{datagramPing}, spawn)
+	return false
+}

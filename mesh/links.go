@@ -1,0 +1,310 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+const (
+	// linksPerPeer bounds the connections from and to one peer: two when both
+	// dialled at once, and those that a restart or a renewal left behind.
+	linksPerPeer = 4
+	// streamsPerLink bounds what one peer may open here at a time.
+	streamsPerLink = 4096
+	// pendingGossip is how many datagrams wait while a connection is made.
+	pendingGossip = 8
+	// handshakesPerSecond is how many strangers may begin a handshake before
+	// their addresses are checked first, which costs them a round trip.
+	handshakesPerSecond = 100
+)
+
+// errNoAddress is returned where nothing is known of a peer.
+var errNoAddress = errors.New("no address is known")
+
+// links holds the connections to other peers, all over one socket.
+type links struct {
+	wall    *wall
+	book    *book
+	profile Profile
+	log     *slog.Logger
+	// what to do with what arrives; set before start
+	onStream   func(*link, *quic.Stream)
+	onDatagram func(PeerID, []byte)
+	onJoin     func(*quic.Conn)
+
+	ctx       context.Context //nolint:containedctx // the life of the connections, which no single call spans
+	stop      context.CancelFunc
+	transport *quic.Transport
+	listener  *quic.Listener
+	wg        sync.WaitGroup
+
+	mu      sync.Mutex
+	conns   map[PeerID][]*link // the newest last
+	dials   map[PeerID]*dialling
+	backoff map[PeerID]*backoff // of dials for gossip
+	closed  bool
+}
+
+// dialling is a connection being made, which all who want it wait for.
+type dialling struct {
+	done    chan struct{}
+	link    *link // set before done is closed
+	err     error
+	pending [][]byte // gossip to send once it is made
+}
+
+// newTransport wraps the socket. The key for stateless resets is derived from
+// the identity, so that after a crash others learn at the first packet that
+// their old connections are dead.
+func newTransport(socket net.PacketConn, identity *Identity, clock func() time.Time) *quic.Transport {
+	reset := quic.StatelessResetKey(identity.secret("stateless reset"))
+	limiter := &bucket{clock: clock, rate: handshakesPerSecond}
+	return &quic.Transport{
+		Conn:                socket,
+		ConnectionIDLength:  8,
+		StatelessResetKey:   &reset,
+		VerifySourceAddress: func(net.Addr) bool { return !limiter.take() },
+	}
+}
+
+// quicConfig is the same at both ends of each connection.
+func quicConfig(p Profile) *quic.Config {
+	return &quic.Config{
+		EnableDatagrams:       true,
+		HandshakeIdleTimeout:  p.Handshake,
+		MaxIdleTimeout:        p.Idle,
+		MaxIncomingStreams:    streamsPerLink,
+		MaxIncomingUniStreams: -1,
+	}
+}
+
+// start accepts connections.
+func (s *links) start() error {
+	listener, err := s.transport.Listen(s.wall.server(), quicConfig(s.profile))
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.listener = listener
+	s.spawn(func() {
+		for {
+			c, err := listener.Accept(s.ctx)
+			if err != nil {
+				return // closed
+			}
+			if c.ConnectionState().TLS.NegotiatedProtocol == alpnJoin {
+				s.spawn(func() { s.onJoin(c) })
+				continue
+			}
+			s.adopt(c)
+		}
+	})
+	return nil
+}
+
+// spawn runs f in a goroutine that close waits for.
+func (s *links) spawn(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.wg.Go(f)
+	}
+}
+
+// adopt takes charge of an established connection. It returns nil if there is
+// no place for it any more.
+func (s *links) adopt(c *quic.Conn) *link {
+	state := c.ConnectionState().TLS
+	l := &link{conn: c, peer: peerOfState(state), expires: state.PeerCertificates[0].NotAfter}
+	if own := s.wall.leaf().NotAfter; own.Before(l.expires) {
+		l.expires = own
+	}
+	removed := s.wall.revoked(l.peer)
+	s.mu.Lock()
+	if s.closed || removed {
+		s.mu.Unlock()
+		s.end(l, codeRemoved, "not wanted")
+		return nil
+	}
+	held := slices.DeleteFunc(s.conns[l.peer], func(l *link) bool { return !l.alive() })
+	var surplus *link
+	if len(held) >= linksPerPeer {
+		surplus, held = held[0], held[1:]
+	}
+	s.conns[l.peer] = append(held, l)
+	delete(s.backoff, l.peer)
+	s.mu.Unlock()
+	if surplus != nil {
+		s.end(surplus, codeSurplus, "too many connections")
+	}
+	s.book.reached(l.peer, c.RemoteAddr().String())
+	s.spawn(func() { s.acceptStreams(l) })
+	s.spawn(func() { s.receive(l) })
+	return l
+}
+
+func (s *links) acceptStreams(l *link) {
+	for {
+		stream, err := l.conn.AcceptStream(s.ctx)
+		if err != nil {
+			s.drop(l)
+			return
+		}
+		s.spawn(func() { s.onStream(l, stream) })
+	}
+}
+
+func (s *links) receive(l *link) {
+	for {
+		b, err := l.conn.ReceiveDatagram(s.ctx)
+		if err != nil {
+			return
+		}
+		if len(b) > 1 && b[0] == datagramGossip {
+			s.onDatagram(l.peer, b[1:])
+		}
+	}
+}
+
+// drop forgets a connection that ended.
+func (s *links) drop(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := slices.DeleteFunc(s.conns[l.peer], func(x *link) bool { return x == l })
+	if len(held) == 0 {
+		delete(s.conns, l.peer)
+	} else {
+		s.conns[l.peer] = held
+	}
+}
+
+// end closes a connection for a reason and forgets it.
+func (s *links) end(l *link, code quic.ApplicationErrorCode, reason string) {
+	s.drop(l)
+	_ = l.conn.CloseWithError(code, reason) // it is on its way out whatever happens
+}
+
+// held returns the connection to use for a peer, or nil.
+func (s *links) held(id PeerID) *link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heldLocked(id)
+}
+
+func (s *links) heldLocked(id PeerID) *link {
+	for _, l := range slices.Backward(s.conns[id]) {
+		if l.alive() && !l.retired.Load() {
+			return l
+		}
+	}
+	return nil
+}
+
+// all returns every connection.
+func (s *links) all() []*link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*link
+	for _, held := range s.conns {
+		all = append(all, held...)
+	}
+	return all
+}
+
+// disconnect closes every connection to a peer.
+func (s *links) disconnect(id PeerID, code quic.ApplicationErrorCode, reason string) {
+	s.mu.Lock()
+	held := slices.Clone(s.conns[id])
+	s.mu.Unlock()
+	for _, l := range held {
+		s.end(l, code, reason)
+	}
+}
+
+// retire leaves the present connections to the streams that use them: after
+// a renewal, new ones show the new certificate.
+func (s *links) retire() {
+	for _, l := range s.all() {
+		l.retired.Store(true)
+	}
+}
+
+// probe watches over the connections until ctx is done: those with open
+// streams are probed when silent, so that a dead peer costs its callers
+// seconds, not the idle timeout; those whose certificates expired, or whose
+// peer was removed, are closed.
+func (s *links) probe(ctx context.Context) {
+	tick := time.NewTicker(s.profile.Ping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := s.wall.clock()
+		for _, l := range s.all() {
+			switch {
+			case now.After(l.expires.Add(clockTolerance)) || s.wall.revoked(l.peer):
+				s.end(l, codeRemoved, "no longer a member")
+			case l.streams.Load() == 0 && l.retired.Load():
+				s.end(l, codeSurplus, "replaced")
+			case l.streams.Load() == 0:
+				l.missed = 0
+			case l.silent(s.spawn):
+				s.log.Debug("peer does not answer", "peer", l.peer.Short())
+				s.end(l, codeSilent, "no answer")
+				s.book.lost(l.peer)
+			}
+		}
+	}
+}
+
+// close ends all connections and waits for whatever runs on them.
+func (s *links) close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	for _, l := range s.all() {
+		s.end(l, codeClosing, "closing")
+	}
+	var errs []error
+	if s.listener != nil {
+		errs = append(errs, s.listener.Close())
+	}
+	errs = append(errs, s.transport.Close(), s.transport.Conn.Close())
+	s.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// A bucket lets rate events through in each second.
+type bucket struct {
+	clock func() time.Time
+	rate  int
+
+	mu    sync.Mutex
+	until time.Time
+	left  int
+}
+
+// take reports whether one more event fits.
+func (b *bucket) take() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := b.clock(); now.After(b.until) {
+		b.until, b.left = now.Add(time.Second), b.rate
+	}
+	if b.left == 0 {
+		return false
+	}
+	b.left--
+	return true
+}

@@ -1,0 +1,235 @@
+package mesh
+
+import (
+	"cmp"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A State is what this peer believes of another.
+type State string
+
+// The states of a peer.
+const (
+	StateAlive   State = "alive"
+	StateSuspect State = "suspect" // known, but does not answer us, or did not yet
+	StateLeft    State = "left"    // said goodbye
+	StateFailed  State = "failed"  // gone without a word
+)
+
+// A Path is how a peer is reached.
+type Path string
+
+// The paths to a peer.
+const (
+	PathDirect Path = "direct"
+	PathSelf   Path = "self"
+)
+
+// A Member is a peer as this peer sees it.
+type Member struct {
+	ID        PeerID
+	Name      string
+	Addresses []string // where it says it can be reached
+	Address   string   // where it was reached last, or ""
+	State     State
+	Path      Path
+	Host      string
+	Since     time.Time // when State began
+}
+
+// maxPeers bounds how many peers one peer remembers.
+const maxPeers = 8192
+
+// record is what is known of one peer.
+type record struct {
+	descriptor  Descriptor
+	state       State
+	since       time.Time
+	unreachable bool   // gossip says alive, our own connections say no
+	last        string // remote address of the latest connection
+}
+
+// A book is the list of known peers: their descriptors and states. It tells
+// its watchers when anything in it changed.
+type book struct {
+	self  PeerID
+	clock func() time.Time
+
+	mu       sync.Mutex
+	records  map[PeerID]*record
+	watchers []chan struct{}
+	dirty    bool // something worth keeping on disk changed
+}
+
+func newBook(self PeerID, clock func() time.Time) *book {
+	return &book{self: self, clock: clock, records: map[PeerID]*record{}}
+}
+
+// watch returns a channel that receives a value after changes.
+func (b *book) watch() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ch := make(chan struct{}, 1)
+	b.watchers = append(b.watchers, ch)
+	return ch
+}
+
+func (b *book) changedLocked() {
+	for _, ch := range b.watchers {
+		select {
+		case ch <- struct{}{}:
+		default: // it has news to look at already
+		}
+	}
+}
+
+// put records a descriptor unless a newer one is known. It reports whether
+// the peer may be believed to be what d says.
+func (b *book) put(d Descriptor) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.records[d.Peer]
+	switch {
+	case ok && d.Seq < r.descriptor.Seq:
+		return false
+	case ok && d.Seq == r.descriptor.Seq:
+		return true
+	case !ok && len(b.records) >= maxPeers:
+		return false
+	case !ok:
+		r = &record{state: StateSuspect, since: b.clock()}
+		b.records[d.Peer] = r
+	}
+	r.descriptor = d
+	b.dirty = true
+	b.changedLocked()
+	return true
+}
+
+// mark changes a peer's state.
+func (b *book) mark(id PeerID, state State) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.records[id]
+	if !ok {
+		return
+	}
+	if state == StateFailed && r.descriptor.Left {
+		state = StateLeft
+	}
+	r.unreachable = false
+	if r.state != state {
+		r.state, r.since = state, b.clock()
+		b.changedLocked()
+	}
+}
+
+// reached notes that a connection to the peer works, from the address.
+func (b *book) reached(id PeerID, address string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.records[id]
+	if !ok {
+		return
+	}
+	changed := r.unreachable || r.last != address
+	r.unreachable, r.last = false, address
+	if changed {
+		b.changedLocked()
+	}
+}
+
+// lost notes that a connection to the peer failed, or could not be made.
+func (b *book) lost(id PeerID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r, ok := b.records[id]; ok && !r.unreachable {
+		r.unreachable = true
+		b.changedLocked()
+	}
+}
+
+// forget drops a peer that was removed from the mesh.
+func (b *book) forget(id PeerID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.records[id]; ok {
+		delete(b.records, id)
+		b.dirty = true
+		b.changedLocked()
+	}
+}
+
+// lookup returns a peer's descriptor and the address that worked last.
+func (b *book) lookup(id PeerID) (d Descriptor, last string, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.records[id]
+	if !ok {
+		return Descriptor{}, "", false
+	}
+	return r.descriptor, r.last, true
+}
+
+// absent returns the peers that should be here and are not, in any order.
+func (b *book) absent() []PeerID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var ids []PeerID
+	for id, r := range b.records {
+		if id != b.self && (r.state == StateFailed || r.state == StateSuspect) {
+			ids = append(ids, id)
+		}
+	}
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	return ids
+}
+
+// alive counts the peers that are here, not counting this one.
+func (b *book) alive() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for id, r := range b.records {
+		if id != b.self && r.state == StateAlive {
+			n++
+		}
+	}
+	return n
+}
+
+// descriptors returns what is known, sorted by peer.
+func (b *book) descriptors() []Descriptor {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]Descriptor, 0, len(b.records))
+	for _, id := range slices.Sorted(maps.Keys(b.records)) {
+		all = append(all, b.records[id].descriptor)
+	}
+	return all
+}
+
+// members returns what is known, sorted by name and id.
+func (b *book) members() []Member {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]Member, 0, len(b.records))
+	for id, r := range b.records {
+		m := Member{id, r.descriptor.Name, slices.Clone(r.descriptor.Addresses), r.last, r.state, PathDirect, r.descriptor.Host, r.since}
+		switch {
+		case id == b.self:
+			m.Path = PathSelf
+		case r.unreachable && m.State == StateAlive:
+			m.State = StateSuspect
+		}
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(x, y Member) int {
+		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID))
+	})
+	return all
+}

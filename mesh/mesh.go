@@ -1,0 +1,199 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// A Mesh is one peer's place in a mesh: whom it knows, and streams from and
+// to them.
+type Mesh struct {
+	// set once
+	config  Config
+	wall    *wall
+	book    *book
+	links   *links
+	streams *streams
+	gossip  *gossip
+
+	seeded chan struct{} // receives a value when there are new seeds
+
+	closing  sync.Once
+	closeErr error
+}
+
+// Open makes a peer reachable: it listens, but knows nobody before AddSeeds
+// or a restart in the same Dir, and looks for others only in Run. It does not
+// wait for the network.
+func Open(c Config) (*Mesh, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWall(c)
+	if err != nil {
+		return nil, fmt.Errorf("open mesh: %w", err)
+	}
+	if c.Socket == nil {
+		if c.Socket, err = Bind(c.Listen); err != nil {
+			return nil, err
+		}
+	}
+	m := &Mesh{config: c, wall: w, book: newBook(c.Identity.ID(), c.Clock), seeded: make(chan struct{}, 1)}
+	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // a mesh outlives the call that opens it; Close ends it
+	m.links = &links{
+		wall: w, book: m.book, profile: c.Profile, log: c.Log,
+		ctx: ctx, stop: stop, transport: newTransport(c.Socket, c.Identity, c.Clock),
+		conns: map[PeerID][]*link{}, dials: map[PeerID]*dialling{}, backoff: map[PeerID]*backoff{},
+	}
+	m.streams = &streams{self: m.Self(), links: m.links, authorize: c.Authorize, log: c.Log, listeners: map[Kind]*listener{}}
+	entrance := &door{wall: w, book: m.book, admitter: c.Admitter, meshName: c.Credentials.MeshName, log: c.Log, slots: make(chan struct{}, joinsAtOnce)}
+	m.links.onStream = m.streams.accept
+	m.links.onJoin = func(q *quic.Conn) { entrance.serve(ctx, q) }
+	if err := m.start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open mesh: %w", err), m.Close())
+	}
+	return m, nil
+}
+
+// start begins to listen and to gossip.
+func (m *Mesh) start() error {
+	if err := m.book.load(m.config.Dir, m.wall.meshID); err != nil {
+		m.config.Log.Warn("known peers not readable", "err", err)
+	}
+	own, err := m.describe(false)
+	if err != nil {
+		return err
+	}
+	if m.gossip, err = startGossip(m.wall, m.book, m.links, m.streams, own, m.config.Log); err != nil {
+		return err
+	}
+	m.book.mark(m.Self(), StateAlive)
+	return m.links.start()
+}
+
+// describe makes this peer's descriptor, newer than any before.
+func (m *Mesh) describe(left bool) (Descriptor, error) {
+	seq := uint64(m.config.Clock().UnixMilli())
+	if old, _, ok := m.book.lookup(m.Self()); ok {
+		seq = max(seq, old.Seq+1)
+	}
+	return signDescriptor(m.config.Identity, m.wall.meshID, Descriptor{
+		Name:      m.config.Name,
+		Addresses: m.addresses(),
+		Host:      m.config.Host,
+		Seq:       seq,
+		Left:      left,
+	})
+}
+
+// addresses lists where others reach this peer.
+func (m *Mesh) addresses() []string {
+	if len(m.config.Advertise) > 0 {
+		return m.config.Advertise
+	}
+	return interfaceAddresses(m.config.Socket.LocalAddr())
+}
+
+// Self is this peer.
+func (m *Mesh) Self() PeerID { return m.config.Identity.ID() }
+
+// ID names the mesh.
+func (m *Mesh) ID() string { return m.wall.meshID }
+
+// Addr is the address of the socket.
+func (m *Mesh) Addr() net.Addr { return m.config.Socket.LocalAddr() }
+
+// Digest is the digest of the mesh's CA, for tokens and fingerprints.
+func (m *Mesh) Digest() [32]byte { return m.wall.digest }
+
+// Members lists the peers that are known, this one among them, sorted by
+// name.
+func (m *Mesh) Members() []Member { return m.book.members() }
+
+// Watch returns a channel that receives a value after Members changed.
+// Changes that come close together may be told once. The channel lives as
+// long as the mesh.
+func (m *Mesh) Watch() <-chan struct{} { return m.book.watch() }
+
+// Seeds returns the descriptors of all known peers, for AddSeeds of another.
+func (m *Mesh) Seeds() []Descriptor { return m.book.descriptors() }
+
+// AddSeeds tells of peers to look for.
+func (m *Mesh) AddSeeds(seeds []Descriptor) {
+	for _, d := range seeds {
+		if checked, err := parseDescriptor(d.encoded, m.wall.meshID); err == nil && checked.Peer != m.Self() {
+			m.book.put(checked)
+		}
+	}
+	select {
+	case m.seeded <- struct{}{}:
+	default:
+	}
+}
+
+// Dial opens a stream of a kind to a peer. It returns once the peer accepted
+// it. A dead peer costs no more than the profile's Handshake time.
+func (m *Mesh) Dial(ctx context.Context, peer PeerID, kind Kind) (net.Conn, error) {
+	c, err := m.streams.open(ctx, peer, kind)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial " + kind.String(), Net: "mesh", Addr: Addr{peer}, Err: err}
+	}
+	return c, nil
+}
+
+// Listen accepts streams of a kind from others and from this peer. There is
+// one listener for each kind at a time; a second one accepts nothing.
+func (m *Mesh) Listen(kind Kind) net.Listener { return m.streams.listen(kind) }
+
+// Disconnect ends all connections with a peer that was removed from the mesh,
+// and forgets it. Config.Revoked keeps it out.
+func (m *Mesh) Disconnect(peer PeerID) {
+	m.links.disconnect(peer, codeRemoved, "removed")
+	m.book.forget(peer)
+}
+
+// Leave says goodbye, so that others need not find out.
+func (m *Mesh) Leave(ctx context.Context) error {
+	d, err := m.describe(true)
+	if err != nil {
+		return fmt.Errorf("leave mesh: %w", err)
+	}
+	done := make(chan error, 1)
+	m.links.spawn(func() {
+		const wait = 3 * time.Second
+		done <- errors.Join(m.gossip.say(d, wait), m.gossip.list.Leave(wait))
+	})
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-m.links.ctx.Done():
+		err = net.ErrClosed
+	}
+	if err != nil {
+		return fmt.Errorf("leave mesh: %w", err)
+	}
+	return nil
+}
+
+// Close ends all streams and connections and closes the socket. It waits for
+// what runs; Run is to be ended by its context.
+func (m *Mesh) Close() error {
+	m.closing.Do(func() {
+		var errs []error
+		m.streams.close()
+		if m.gossip != nil && m.gossip.list != nil {
+			errs = append(errs, m.gossip.list.Shutdown())
+		}
+		errs = append(errs, m.links.close(), m.book.save(m.config.Dir, m.wall.meshID))
+		m.closeErr = errors.Join(errs...)
+	})
+	return m.closeErr
+}

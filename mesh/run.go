@@ -1,0 +1,192 @@
+package mesh
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// renewalAttempt bounds one try to renew a certificate; the first retry
+	// comes after renewalRetry, later ones after up to renewalRetryMax.
+	renewalAttempt  = 30 * time.Second
+	renewalRetry    = 10 * time.Second
+	renewalRetryMax = 10 * time.Minute
+	// housekeeping is how often addresses are looked at and peers saved.
+	housekeeping = 20 * time.Second
+	// lonely is how soon a peer that knows others but sees none tries again.
+	lonely = time.Second
+)
+
+// Run looks for known peers, keeps connections and the certificate fresh, and
+// returns nil when ctx is done.
+func (m *Mesh) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.links.ctx, cancel)()
+	var wg sync.WaitGroup
+	wg.Go(func() { m.links.probe(ctx) })
+	wg.Go(func() { m.rejoin(ctx) })
+	wg.Go(func() { m.renew(ctx) })
+	wg.Go(func() { m.keep(ctx) })
+	wg.Wait()
+	return nil
+}
+
+// rejoin looks for peers that are known but absent: at once after the start
+// and when there are new seeds, and again and again for those that were lost,
+// for otherwise the halves of a mesh that was cut would never meet.
+func (m *Mesh) rejoin(ctx context.Context) {
+	wait := lonely
+	for {
+		absent := m.book.absent()
+		wanted := 2
+		if m.book.alive() == 0 {
+			wanted = joinAtOnce
+		}
+		if len(absent) > 0 {
+			m.gossip.join(absent[:min(len(absent), wanted)])
+		}
+		if m.book.alive() > 0 || len(absent) == 0 {
+			wait = m.config.Profile.Rejoin
+		} else {
+			wait = min(2*wait, m.config.Profile.Rejoin)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-m.seeded:
+			timer.Stop()
+			wait = lonely
+		case <-timer.C:
+		}
+	}
+}
+
+// renew replaces the certificate when two thirds of its life are over.
+func (m *Mesh) renew(ctx context.Context) {
+	if m.config.Renew == nil {
+		return
+	}
+	retry := renewalRetry
+	for {
+		leaf := m.wall.leaf()
+		due := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) * 2 / 3)
+		// The clock may be set meanwhile, so it is looked at again each hour.
+		wait := min(due.Sub(m.config.Clock()), time.Hour)
+		if wait <= 0 {
+			err := m.renewNow(ctx)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err == nil:
+				retry = renewalRetry
+				continue
+			}
+			m.config.Log.Warn("certificate not renewed", "valid_until", leaf.NotAfter, "again_in", retry, "err", err)
+			wait = retry/2 + rand.N(retry/2)
+			retry = min(2*retry, renewalRetryMax)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+func (m *Mesh) renewNow(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, renewalAttempt)
+	defer cancel()
+	der, err := m.config.Renew(ctx, m.config.Identity.PublicKey())
+	if err != nil {
+		return err
+	}
+	credentials := Credentials{der, m.wall.ca.Raw, m.config.Credentials.MeshName}
+	leaf, _, err := credentials.check(m.config.Identity)
+	if err != nil {
+		return err
+	}
+	if old := m.wall.leaf(); !leaf.NotAfter.After(old.NotAfter) {
+		return fmt.Errorf("the new certificate expires at %s, no later than the old one", leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	m.present(leaf)
+	if m.config.Dir != "" {
+		return credentials.Save(m.config.Dir)
+	}
+	return nil
+}
+
+// present shows a new certificate from now on.
+func (m *Mesh) present(leaf *x509.Certificate) {
+	m.wall.present(leaf)
+	m.links.retire()
+	m.config.Log.Info("certificate renewed", "valid_until", leaf.NotAfter)
+}
+
+// keep saves the known peers, and tells others when this computer's addresses
+// changed.
+func (m *Mesh) keep(ctx context.Context) {
+	tick := time.NewTicker(housekeeping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := m.book.save(m.config.Dir, m.wall.meshID); err != nil {
+			m.config.Log.Warn("known peers not kept", "err", err)
+		}
+		own := m.gossip.own.Load()
+		if own.Left || slices.Equal(own.Addresses, m.addresses()) {
+			continue
+		}
+		d, err := m.describe(false)
+		if err == nil && !slices.Equal(own.Addresses, d.Addresses) {
+			m.config.Log.Info("addresses changed", "addresses", d.Addresses)
+			err = m.gossip.say(d, m.config.Profile.Handshake)
+		}
+		if err != nil {
+			m.config.Log.Warn("addresses not told", "err", err)
+		}
+	}
+}
+
+// interfaceAddresses lists the addresses under which a socket bound to bound
+// can be reached: that one, or, if it is bound to all, those of this
+// computer's interfaces, the loopback last.
+func interfaceAddresses(bound net.Addr) []string {
+	u, ok := bound.(*net.UDPAddr)
+	if !ok || !u.IP.IsUnspecified() {
+		return []string{bound.String()}
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		addresses = nil // then the loopback is what is left
+	}
+	port := strconv.Itoa(u.Port)
+	var v4, v6 []string
+	for _, a := range addresses {
+		n, ok := a.(*net.IPNet)
+		switch {
+		case !ok || !n.IP.IsGlobalUnicast():
+		case n.IP.To4() != nil:
+			v4 = append(v4, net.JoinHostPort(n.IP.String(), port))
+		default:
+			v6 = append(v6, net.JoinHostPort(n.IP.String(), port))
+		}
+	}
+	all := append(v4, v6...)
+	return append(all[:min(len(all), maxAddresses-1)], net.JoinHostPort("127.0.0.1", port))
+}

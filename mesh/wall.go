@@ -1,0 +1,165 @@
+package mesh
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	alpnMesh = "slapd/1"
+	alpnJoin = "slapd-join/1"
+
+	proofNonceSize = 16
+	proofMACSize   = 16
+)
+
+// errStranger ends the handshake of who does not know the CA digest, before
+// any certificate is sent.
+var errStranger = errors.New("handshake: no proof of knowing the mesh")
+
+// A wall decides with whom a peer speaks: it makes the TLS configurations for
+// both ends and checks the certificates of the other side.
+type wall struct {
+	identity *Identity
+	ca       *x509.Certificate
+	digest   [32]byte
+	meshID   string
+	clock    func() time.Time
+	revoked  func(PeerID) bool
+
+	certificate atomic.Pointer[tls.Certificate] // replaced by a renewal
+}
+
+func newWall(c Config) (*wall, error) {
+	leaf, ca, err := c.Credentials.check(c.Identity)
+	if err != nil {
+		return nil, err
+	}
+	w := &wall{identity: c.Identity, ca: ca, digest: digestOf(ca), clock: c.Clock, revoked: c.Revoked}
+	w.meshID = meshIDOf(w.digest)
+	w.present(leaf)
+	return w, nil
+}
+
+// present makes leaf the certificate that is shown from now on.
+func (w *wall) present(leaf *x509.Certificate) {
+	w.certificate.Store(&tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: w.identity.key, Leaf: leaf})
+}
+
+// leaf is the certificate that is shown now.
+func (w *wall) leaf() *x509.Certificate { return w.certificate.Load().Leaf }
+
+// server is the configuration for incoming connections. What is shown depends
+// on the proof in the server name and on the protocol asked for.
+func (w *wall) server() *tls.Config {
+	member := w.base(alpnMesh)
+	member.ClientAuth = tls.RequireAnyClientCert
+	member.VerifyConnection = w.checkMember
+	member.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return w.certificate.Load(), nil }
+
+	// Who joins checks the CA by its digest, so it must be shown the CA.
+	door := w.base(alpnJoin)
+	door.ClientAuth = tls.RequireAnyClientCert
+	door.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		c := *w.certificate.Load()
+		c.Certificate = append(slices.Clone(c.Certificate), w.ca.Raw)
+		return &c, nil
+	}
+
+	outer := w.base(alpnMesh, alpnJoin)
+	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if !proven(hello.ServerName, w.digest) {
+			return nil, errStranger
+		}
+		if slices.Contains(hello.SupportedProtos, alpnJoin) {
+			return door, nil
+		}
+		return member, nil
+	}
+	return outer
+}
+
+// client is the configuration for a connection to peer.
+func (w *wall) client(peer PeerID) *tls.Config {
+	c := w.base(alpnMesh)
+	c.ServerName = proof(w.digest)
+	c.InsecureSkipVerify = true // VerifyConnection checks the chain: there is no host name in it
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return w.certificate.Load(), nil }
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if err := w.checkMember(s); err != nil {
+			return err
+		}
+		if id := peerOfState(s); id != peer {
+			return fmt.Errorf("peer %s answers at an address of %s", id, peer)
+		}
+		return nil
+	}
+	return c
+}
+
+func (w *wall) base(protocols ...string) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		NextProtos:             protocols,
+		Time:                   w.clock,
+		SessionTicketsDisabled: true, // every connection is checked in full
+	}
+}
+
+// checkMember refuses who is not, or no longer, of this mesh.
+func (w *wall) checkMember(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		return errors.New("check certificate: none was shown")
+	}
+	id, err := checkPeer(s.PeerCertificates[0], w.ca, w.clock())
+	if err != nil {
+		return err
+	}
+	if w.revoked(id) {
+		return fmt.Errorf("check certificate of %s: the peer was removed from the mesh", id)
+	}
+	return nil
+}
+
+// peerOfState names the other end of a connection that was checked.
+func peerOfState(s tls.ConnectionState) PeerID {
+	key, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
+	if !ok {
+		return ""
+	}
+	return PeerIDOf(key)
+}
+
+// proof is a server name that shows knowledge of the CA digest without
+// telling it, different each time.
+func proof(digest [32]byte) string {
+	p := make([]byte, proofNonceSize, proofNonceSize+proofMACSize)
+	if _, err := rand.Read(p); err != nil {
+		panic(err) // crypto/rand never fails
+	}
+	return base32Lower.EncodeToString(append(p, proofMAC(digest, p)...))
+}
+
+// proven reports whether a server name is such a proof.
+func proven(name string, digest [32]byte) bool {
+	p, err := base32Lower.DecodeString(name)
+	if err != nil || len(p) != proofNonceSize+proofMACSize {
+		return false
+	}
+	return hmac.Equal(p[proofNonceSize:], proofMAC(digest, p[:proofNonceSize]))
+}
+
+func proofMAC(digest [32]byte, nonce []byte) []byte {
+	mac := hmac.New(sha256.New, digest[:])
+	mac.Write(nonce)
+	return mac.Sum(nil)[:proofMACSize]
+}

@@ -1,28 +1,26 @@
 package protocol
 
 import (
-	"errors"
 	"fmt"
+
+	"github.com/slapmesh/slapmesh/ledger"
 )
 
-// A Code says why a call was refused. Codes are constants, so errors.Is matches
-// them on both sides of the wire.
-type Code string
+// A Code says why a call was refused. The ledger's codes are the protocol's: one
+// survives from the log to the caller.
+type Code = ledger.Code
 
-// The reasons for refusing a call. They are part of the wire: add to the end,
-// never reword.
+// The reasons for refusing a call, see package ledger.
 const (
-	ErrInvalid      Code = "invalid"
-	ErrNotFound     Code = "not found"
-	ErrConflict     Code = "conflict"
-	ErrExhausted    Code = "exhausted"
-	ErrUnauthorized Code = "unauthorized"
-	ErrForbidden    Code = "forbidden"
-	ErrUnavailable  Code = "unavailable"
+	ErrInvalid      = ledger.ErrInvalid
+	ErrNotFound     = ledger.ErrNotFound
+	ErrConflict     = ledger.ErrConflict
+	ErrExhausted    = ledger.ErrExhausted
+	ErrUnauthorized = ledger.ErrUnauthorized
+	ErrForbidden    = ledger.ErrForbidden
+	ErrUnavailable  = ledger.ErrUnavailable
+	ErrInternal     = ledger.ErrInternal
 )
-
-// Error returns the code itself.
-func (c Code) Error() string { return string(c) }
 
 // An Error is a refusal that the caller may see: a code for programs, and one
 // line for people that says what, why and what to do.
@@ -47,10 +45,11 @@ func (e *Error) Error() string {
 // Unwrap returns the code, so that errors.Is(err, ErrNotFound) works.
 func (e *Error) Unwrap() error { return e.Code }
 
-// CodeOf returns the code that err wraps, or "" if it wraps none, in which case
-// the fault is the peer's and not the caller's.
+// CodeOf returns the code that err wraps. It is "" if err wraps none, or if a
+// decision failed: then the fault is the peer's and not the caller's.
 func CodeOf(err error) Code {
-	var c Code
-	errors.As(err, &c)
-	return c
+	if c := ledger.CodeOf(err); c != ErrInternal {
+		return c
+	}
+	return ""
 }

@@ -58,9 +58,8 @@ func (c *Client) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInp
 	}
 	go send(out, stdin) // ends with stdin, or with the connection at its next byte
 	code, err := receive(conn, stdout, stderr)
-	var refused *protocol.Error
-	if err != nil && !errors.As(err, &refused) && ctx.Err() != nil {
-		return 0, fmt.Errorf("exec: %w", context.Cause(ctx))
+	if errors.Is(err, errLost) {
+		return 0, c.unreachable(ctx, err)
 	}
 	return code, err
 }
@@ -93,12 +92,15 @@ func send(out *protocol.FrameWriter, stdin io.Reader) {
 	_ = out.Write(protocol.FrameStdinEnd, nil)
 }
 
+// errLost is that the connection broke before the last frame.
+var errLost = errors.New("no last frame")
+
 // receive passes the output on until the last frame.
 func receive(conn io.Reader, stdout, stderr io.Writer) (int, error) {
 	for {
 		f, err := protocol.ReadFrame(conn)
 		if err != nil {
-			return 0, protocol.Errorf(protocol.ErrUnavailable, "exec: connection to slapd was lost: %v", err)
+			return 0, fmt.Errorf("%w: %w", errLost, err)
 		}
 		switch f.Kind {
 		case protocol.FrameStdout:

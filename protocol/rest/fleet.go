@@ -32,7 +32,7 @@ func (s *Server) fleet() {
 		OperationID: "set-role", Method: http.MethodPut, Path: "/v1/members/{peer}/role", Tags: []string{"fleet"},
 		Summary: "Give a peer another role",
 	}, func(ctx context.Context, v protocol.Service, in *struct {
-		peerPath
+		Peer string `path:"peer" maxLength:"64"`
 		Body protocol.RoleInput
 	},
 	) (protocol.Member, error) {

@@ -65,6 +65,7 @@ func TestRefusals(t *testing.T) {
 		{protocol.Errorf(protocol.ErrForbidden, "no"), 403, protocol.ErrForbidden, "no"},
 		{fmt.Errorf("request: %w", protocol.Errorf(protocol.ErrUnavailable, "no quorum")), 503, protocol.ErrUnavailable, "request: no quorum"},
 		{errors.New("disk on fire"), 500, "", "internal error: see the log of this slapd"},
+		{protocol.Errorf(protocol.ErrInternal, "panic in decide"), 500, "", "internal error: see the log of this slapd"},
 		{protocol.Code("unheard of"), 500, "", "internal error: see the log of this slapd"},
 		{context.Canceled, 503, protocol.ErrUnavailable, "the call was cut short"},
 	} {

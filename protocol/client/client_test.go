@@ -1,0 +1,365 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/slapmesh/slapmesh/protocol"
+	"github.com/slapmesh/slapmesh/protocol/client"
+	"github.com/slapmesh/slapmesh/protocol/protocoltest"
+	"github.com/slapmesh/slapmesh/protocol/rest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve serves a Service on a Unix socket and returns a client of it.
+func serve(t *testing.T, s protocol.Service) *client.Client {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- rest.New(rest.Config{}).Serve(ctx, l, rest.Door{
+			AnyHost: true,
+			Authenticate: func(r *http.Request) (protocol.Service, error) {
+				if uid, ok := rest.PeerUID(r); !ok || int(uid) != os.Getuid() {
+					return nil, protocol.Errorf(protocol.ErrUnauthorized, "uid %d is not %d", uid, os.Getuid())
+				}
+				return s, nil
+			},
+		})
+	}()
+	c, err := client.New(client.Config{Socket: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// TestService runs every call through client, socket and server.
+func TestService(t *testing.T) {
+	mesh := protocoltest.New()
+	c := serve(t, mesh.As("ann", true))
+	ctx := t.Context()
+
+	for _, tc := range []struct {
+		name string
+		call func() error
+		code protocol.Code
+	}{
+		{"status", func() error { s, err := c.Status(ctx); return same(err, s.Mesh, "home") }, ""},
+		{"members", func() error { m, err := c.Members(ctx); return same(err, m[0].Name, "castle") }, ""},
+		{"role", func() error {
+			m, err := c.SetRole(ctx, "peer1", protocol.RoleComputer)
+			return same(err, string(m.Role), "computer")
+		}, ""},
+		{"role of nobody", func() error { _, err := c.SetRole(ctx, "peer9", protocol.RoleVoter); return err }, protocol.ErrNotFound},
+		{"role of no kind", func() error { _, err := c.SetRole(ctx, "peer1", "king"); return err }, protocol.ErrInvalid},
+		{"remove", func() error { return c.RemoveMember(ctx, "peer1") }, ""},
+		{"computers", func() error { v, err := c.Computers(ctx); return same(err, v[0].Owner, "operator") }, ""},
+		{"releases", func() error { v, err := c.Releases(ctx); return same(err, v[1].Name, "mariadb") }, ""},
+		{"publish", func() error {
+			v, err := c.Publish(ctx, protocol.PublishInput{Profile: []byte("slow")})
+			return same(err, v.Name, "slow")
+		}, ""},
+		{"supply", func() error {
+			v, err := c.Supply(ctx, protocol.SupplyInput{Release: "slow"})
+			return same(err, string(v.RequestedState), "available")
+		}, ""},
+		{"supply to nobody", func() error {
+			_, err := c.Supply(ctx, protocol.SupplyInput{Release: "slow", Computer: "x"})
+			return err
+		}, protocol.ErrNotFound},
+		{"supplies", func() error { v, err := c.Supplies(ctx); return same(err, v[0].Release, "slow") }, ""},
+		{"token", func() error {
+			v, err := c.CreateToken(ctx, protocol.TokenInput{Role: protocol.RoleUser})
+			return same(err, v.Token, "slapd1-secret")
+		}, ""},
+		{"tokens", func() error { v, err := c.Tokens(ctx); return same(err, v[0].ID+v[0].Token, "t1") }, ""},
+		{"revoke", func() error { return c.RevokeToken(ctx, "t1") }, ""},
+		{"revoke nothing", func() error { return c.RevokeToken(ctx, "t/9") }, protocol.ErrNotFound},
+		{"request", func() error {
+			v, err := c.Request(ctx, protocol.RequestInput{Reference: "a/b ?", Release: "mariadb"})
+			return same(err, v.Partition, "p0")
+		}, ""},
+		{"show", func() error {
+			v, err := c.Instance(ctx, protocol.Ref{Reference: "a/b ?", Account: "ann"})
+			return same(err, v.Events[0].Kind, "requested")
+		}, ""},
+		{"show nothing", func() error { _, err := c.Instance(ctx, protocol.Ref{Reference: "x"}); return err }, protocol.ErrNotFound},
+		{"list", func() error {
+			v, err := c.Instances(ctx, protocol.InstanceQuery{All: true})
+			return same(err, v[0].Reference, "a/b ?")
+		}, ""},
+		{"no room", func() error {
+			_, err := c.Request(ctx, protocol.RequestInput{Reference: "c", Release: "mariadb", Filter: map[string]string{"country": "XX"}})
+			return err
+		}, protocol.ErrExhausted},
+		{"leave, occupied", func() error { return c.Leave(ctx, protocol.LeaveInput{}) }, protocol.ErrConflict},
+		{"stop", func() error {
+			v, err := c.SetState(ctx, protocol.Ref{Reference: "a/b ?"}, protocol.RequestStopped)
+			return same(err, string(v.RequestedState), "stopped")
+		}, ""},
+		{"leave", func() error { return c.Leave(ctx, protocol.LeaveInput{Force: true}) }, ""},
+	} {
+		err := tc.call()
+		if (err == nil) != (tc.code == "") || protocol.CodeOf(err) != tc.code {
+			t.Errorf("%s: %v, want %q", tc.name, err, tc.code)
+		}
+		if _, ok := errors.AsType[*protocol.Error](err); tc.code != "" && !ok {
+			t.Errorf("%s: %T is no *protocol.Error", tc.name, err)
+		}
+	}
+	if !mesh.Left() {
+		t.Error("the peer did not leave")
+	}
+}
+
+func same(err error, got, want string) error {
+	if err == nil && got != want {
+		return errors.New("got " + got + ", want " + want)
+	}
+	return err
+}
+
+func TestWait(t *testing.T) {
+	c := serve(t, protocoltest.New().As("ann", true))
+	for _, tc := range []struct {
+		release, states string
+		code            protocol.Code
+	}{
+		{"mariadb", "waiting building starting started", ""},
+		{"broken", "waiting building error", protocol.ErrConflict},
+	} {
+		ref := protocol.Ref{Reference: tc.release}
+		if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: tc.release, Release: tc.release}); err != nil {
+			t.Fatal(err)
+		}
+		var states []string
+		i, err := protocol.Wait(t.Context(), c, ref, func(i protocol.Instance) { states = append(states, string(i.State)) })
+		if protocol.CodeOf(err) != tc.code || strings.Join(states, " ") != tc.states {
+			t.Errorf("%s: %v %v", tc.release, states, err)
+		}
+		if err == nil && i.Connection["url"] == "" {
+			t.Errorf("%s: no connection: %+v", tc.release, i)
+		}
+	}
+	if _, err := protocol.Wait(t.Context(), c, protocol.Ref{Reference: "nobody"}, nil); protocol.CodeOf(err) != protocol.ErrNotFound {
+		t.Error(err)
+	}
+	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "slow", Release: "slow"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if i, err := protocol.Wait(ctx, c, protocol.Ref{Reference: "slow"}, nil); !errors.Is(err, context.DeadlineExceeded) || i.State != "building" {
+		t.Error(i.State, err)
+	}
+}
+
+func TestWatchAll(t *testing.T) {
+	c := serve(t, protocoltest.New().As("ann", true))
+	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "db1", Release: "mariadb"}); err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for i, err := range c.Watch(t.Context(), protocol.InstanceQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen = append(seen, i.Reference+" "+string(i.State)); i.State == protocol.StateStarted {
+			break
+		}
+	}
+	if got := strings.Join(seen, ", "); got != "db1 waiting, db1 building, db1 starting, db1 started" {
+		t.Error(got)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	c := serve(t, protocoltest.New().As("ann", true))
+	ref := protocol.Ref{Reference: "db1"}
+	if _, err := c.Logs(t.Context(), ref, protocol.LogQuery{}); protocol.CodeOf(err) != protocol.ErrNotFound {
+		t.Fatal(err)
+	}
+	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "db1", Release: "mariadb"}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "mariadbd: starting\nmariadbd: ready\n"
+	for _, follow := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := c.Logs(ctx, ref, protocol.LogQuery{Follow: follow, Tail: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
+			t.Errorf("follow %v: %q %v", follow, got, err)
+		}
+		if !follow {
+			if n, err := r.Read(got); n != 0 || err != io.EOF {
+				t.Errorf("%d more bytes, %v", n, err)
+			}
+		}
+		cancel()
+		_ = r.Close()
+	}
+}
+
+func TestExec(t *testing.T) {
+	c := serve(t, protocoltest.New().As("ann", true))
+	ref := protocol.Ref{Reference: "db1"}
+	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "db1", Release: "mariadb"}); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("0123456789abcdef", 64<<10) // 1 MiB
+	for _, tc := range []struct {
+		name   string
+		ref    string
+		argv   []string
+		stdin  io.Reader
+		code   int
+		stdout string
+		stderr string
+		refuse protocol.Code
+	}{
+		{"output", "db1", []string{"echo", "a", "b c"}, nil, 0, "a b c\n", "", ""},
+		{"exit code", "db1", []string{"false"}, strings.NewReader("unread"), 1, "", "no\n", ""},
+		{"no stdin", "db1", []string{"cat"}, nil, 0, "", "", ""},
+		{"both ways", "db1", []string{"cat"}, strings.NewReader(large), 0, large, "", ""},
+		{"no program", "db1", []string{"nope"}, nil, 0, "", "", protocol.ErrNotFound},
+		{"nothing", "db1", nil, nil, 0, "", "", protocol.ErrInvalid},
+		{"long", "db1", []string{large}, nil, 0, "", "", protocol.ErrInvalid},
+		{"no instance", "db9", []string{"cat"}, nil, 0, "", "", protocol.ErrNotFound},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ref.Reference = tc.ref
+			var stdout, stderr bytes.Buffer
+			code, err := c.Exec(t.Context(), ref, protocol.ExecInput{Argv: tc.argv}, tc.stdin, &stdout, &stderr)
+			if code != tc.code || stdout.String() != tc.stdout || stderr.String() != tc.stderr || protocol.CodeOf(err) != tc.refuse || (err == nil) != (tc.refuse == "") {
+				t.Errorf("%d, %d bytes, %q, %v", code, stdout.Len(), &stderr, err)
+			}
+		})
+	}
+}
+
+// Talk and answer, to see that neither direction waits for the other's end.
+func TestExecConversation(t *testing.T) {
+	c := serve(t, protocoltest.New().As("ann", true))
+	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "db1", Release: "mariadb"}); err != nil {
+		t.Fatal(err)
+	}
+	stdin, say := io.Pipe()
+	hear, stdout := io.Pipe()
+	done := make(chan error)
+	go func() {
+		_, err := c.Exec(t.Context(), protocol.Ref{Reference: "db1"}, protocol.ExecInput{Argv: []string{"cat"}}, stdin, stdout, io.Discard)
+		done <- err
+	}()
+	for _, line := range []string{"one\n", "two\n"} {
+		if _, err := io.WriteString(say, line); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(line))
+		if _, err := io.ReadFull(hear, got); err != nil || string(got) != line {
+			t.Fatalf("%q %v", got, err)
+		}
+	}
+	_ = say.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestExecEndsWithItsCaller(t *testing.T) {
+	c := serve(t, protocoltest.New().As("ann", true))
+	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "db1", Release: "mariadb"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := c.Exec(ctx, protocol.Ref{Reference: "db1"}, protocol.ExecInput{Argv: []string{"sleep"}}, nil, io.Discard, io.Discard)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	// The cleanup of serve waits for the program's end.
+}
+
+func TestUnreachable(t *testing.T) {
+	dir := t.TempDir()
+	dead := filepath.Join(dir, "dead")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	_ = l.Close()
+	silent, other := net.Pipe()
+	_ = other.Close()
+	for _, tc := range []struct {
+		name string
+		cfg  client.Config
+		want string
+	}{
+		{"missing", client.Config{Socket: filepath.Join(dir, "none")}, `start it with "slapd run"`},
+		{"dead", client.Config{Socket: dead}, `start it with "slapd run"`},
+		{"refused", client.Config{Address: "127.0.0.1:1"}, "no answer from slapd at 127.0.0.1:1"},
+		{"cut", client.Config{Dial: func(context.Context) (net.Conn, error) { return silent, nil }}, "connection to slapd was lost"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := client.New(tc.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Status(t.Context())
+			if err == nil || !strings.Contains(err.Error(), tc.want) || protocol.CodeOf(err) != protocol.ErrUnavailable || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v, want …%s…", err, tc.want)
+			}
+		})
+	}
+	if _, err := client.New(client.Config{}); err == nil {
+		t.Error("a client of nobody")
+	}
+}
+
+// What listens there may be no slapd.
+func TestStranger(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
+	done := make(chan struct{})
+	go func() { _ = server.Serve(l); close(done) }()
+	defer func() { _ = server.Close(); <-done }()
+	c, err := client.New(client.Config{Address: l.Addr().String(), Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // idle connections
+	if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "is it a slapd") {
+		t.Error(err)
+	}
+}

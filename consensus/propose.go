@@ -1,0 +1,211 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// A queue collects proposals while the group before them is being committed.
+type queue struct {
+	// Set once.
+	maxGroup, maxBytes, maxWaiting int
+	wake                           chan struct{} // receives when waiting is no longer empty
+
+	mu         sync.Mutex
+	waiting    []*proposal
+	committing bool // a group is on its way
+	closed     bool
+}
+
+// A proposal is one command and who waits for its reply.
+type proposal struct {
+	command []byte
+	settled chan outcome // receives once
+}
+
+// An outcome is what became of a proposal.
+type outcome struct {
+	index uint64
+	reply []byte
+	err   error
+}
+
+func newQueue(cfg Config) *queue {
+	return &queue{
+		maxGroup:   cfg.MaxGroup,
+		maxBytes:   cfg.MaxGroupBytes,
+		maxWaiting: cfg.MaxWaiting,
+		wake:       make(chan struct{}, 1),
+	}
+}
+
+// put adds a proposal to those that wait.
+func (q *queue) put(p *proposal) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return ErrClosed
+	case len(p.command) > q.maxBytes:
+		return fmt.Errorf("%d bytes: %w", len(p.command), ErrTooLarge)
+	case len(q.waiting) >= q.maxWaiting:
+		return ErrBusy
+	}
+	q.waiting = append(q.waiting, p)
+	if len(q.waiting) == 1 {
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// withdraw takes back a proposal, and reports whether it still waited.
+func (q *queue) withdraw(p *proposal) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, p)
+	if i < 0 {
+		return false
+	}
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	return true
+}
+
+// take returns the next group, oldest first, or nothing.
+func (q *queue) take() []*proposal {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, size := 0, 0
+	for ; n < min(len(q.waiting), q.maxGroup); n++ {
+		if size += len(q.waiting[n].command); size > q.maxBytes {
+			break
+		}
+	}
+	group := q.waiting[:n:n]
+	q.waiting = q.waiting[n:]
+	if len(q.waiting) == 0 {
+		q.waiting = nil
+	}
+	q.committing = n > 0
+	return group
+}
+
+// busy reports whether a group is on its way or about to be.
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.committing || len(q.waiting) > 0
+}
+
+// close refuses further proposals and returns those that wait.
+func (q *queue) close() []*proposal {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	rest := q.waiting
+	q.waiting, q.closed = nil, true
+	return rest
+}
+
+// Propose has a command ordered and applied, and returns the index of its log
+// entry and the machine's reply. Only the leader does so; others return a
+// [*NotLeaderError]. The node keeps command; the caller must not change it.
+//
+// There is no timer: a command leaves at once if no group is on its way, and
+// with all that came meanwhile when that one is committed.
+func (n *Node) Propose(ctx context.Context, command []byte) (index uint64, reply []byte, err error) {
+	if err := n.leads(); err != nil {
+		return 0, nil, fmt.Errorf("propose: %w", err)
+	}
+	p := &proposal{command: command, settled: make(chan outcome, 1)}
+	if err := n.queue.put(p); err != nil {
+		return 0, nil, fmt.Errorf("propose: %w", err)
+	}
+	select {
+	case o := <-p.settled:
+		return o.index, o.reply, o.err
+	case <-ctx.Done():
+	}
+	if n.queue.withdraw(p) {
+		return 0, nil, fmt.Errorf("propose: %w", context.Cause(ctx))
+	}
+	return 0, nil, fmt.Errorf("propose: %w: %w", ErrAmbiguous, context.Cause(ctx))
+}
+
+// commit proposes groups to raft, one at a time, until the node is closed. It
+// starts the next before it hands out the replies of the last.
+func (n *Node) commit() {
+	for {
+		group := n.queue.take()
+		if len(group) == 0 {
+			select {
+			case <-n.queue.wake:
+				continue
+			case <-n.draining:
+				return
+			}
+		}
+		for len(group) > 0 {
+			future, err := n.propose(group)
+			if err == nil {
+				err = n.explain(future.Error())
+			}
+			done := group
+			if group = n.queue.take(); len(group) == 0 && err == nil {
+				n.wire.announce()
+			}
+			n.settle(done, future, err)
+		}
+	}
+}
+
+// propose hands a group to raft.
+func (n *Node) propose(group []*proposal) (raft.ApplyFuture, error) {
+	commands := make([][]byte, len(group))
+	for i, p := range group {
+		commands[i] = p.command
+	}
+	data, err := n.codec.encode(n.cfg.Clock(), commands)
+	if err != nil {
+		return nil, err
+	}
+	return n.raft.Apply(data, 0), nil
+}
+
+// settle tells the proposers of a group what became of it.
+func (n *Node) settle(group []*proposal, future raft.ApplyFuture, err error) {
+	if err != nil {
+		refuse(group, fmt.Errorf("propose: %w", err))
+		return
+	}
+	replies, _ := future.Response().([][]byte) // one for each: fsm has checked
+	index := future.Index()
+	for i, p := range group {
+		p.settled <- outcome{index: index, reply: replies[i]}
+	}
+}
+
+func refuse(group []*proposal, err error) {
+	for _, p := range group {
+		p.settled <- outcome{err: err}
+	}
+}
+
+// explain translates what raft returns for an entry.
+func (n *Node) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return &NotLeaderError{Leader: n.otherLeader()}
+	case errors.Is(err, raft.ErrRaftShutdown):
+		return fmt.Errorf("%w: %w", ErrAmbiguous, ErrClosed)
+	}
+	return fmt.Errorf("%w: %w", ErrAmbiguous, err)
+}

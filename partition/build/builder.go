@@ -1,0 +1,272 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slapmesh/slapmesh/partition/release"
+	"github.com/slapmesh/slapmesh/partition/store"
+)
+
+// A Config says where a [Builder] works.
+type Config struct {
+	// Store keeps the trees. Required.
+	Store *store.Store
+	// Dir keeps the private state of apt, downloads and unpacked packages.
+	// Builders of several processes of one user may share it. Trees share files
+	// with it when it is on the file system of Store. Required.
+	Dir string
+	// Etc is where the computer's own configuration of apt is. Default
+	// "/etc/apt".
+	Etc string
+	// Environ is added to the environment of apt, such as "http_proxy=…".
+	Environ []string
+	// Refresh is how old the lists of packages may get. Default 24 h.
+	Refresh time.Duration
+	// Clock tells the time. Required.
+	Clock func() time.Time
+	// Log gets what is worth knowing about a build. Default: nothing.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Store == nil || c.Dir == "" || c.Clock == nil {
+		return c, errors.New("build: config: Store, Dir and Clock required")
+	}
+	var err error
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return c, fmt.Errorf("build: config: Dir: %w", err)
+	}
+	c.Etc = cmp.Or(c.Etc, "/etc/apt")
+	c.Refresh = cmp.Or(c.Refresh, 24*time.Hour)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// A Package is one of the packages that a tree is made of.
+type Package struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"` // of the archive, hexadecimal
+	Size    int64  `json:"size"`   // of the archive
+}
+
+// A Tree is what was built.
+type Tree struct {
+	Digest   string // of the tree's content: equal trees have equal digests
+	Path     string // its root, to be mounted read-only
+	Packages []Package
+}
+
+// A Builder makes trees. It is safe for concurrent use.
+type Builder struct {
+	cfg      Config
+	packages *store.Store
+	arch     string
+
+	mu      sync.Mutex
+	running map[string]*sync.Mutex // by key of what is being built
+}
+
+// Open prepares the folders of a builder. It does not need apt yet, so a
+// computer without it can still run what is built.
+func Open(cfg Config) (*Builder, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	packages, err := store.Open(filepath.Join(cfg.Dir, "packages"))
+	if err != nil {
+		return nil, fmt.Errorf("build: %w", err)
+	}
+	return &Builder{cfg: cfg, packages: packages, arch: debianArch(), running: map[string]*sync.Mutex{}}, nil
+}
+
+// debianArch is what Debian calls this computer's architecture.
+func debianArch() string {
+	names := map[string]string{"386": "i386", "arm": "armhf", "ppc64le": "ppc64el", "mips64le": "mips64el"}
+	return cmp.Or(names[runtime.GOARCH], runtime.GOARCH)
+}
+
+// A record says what sources have become.
+type record struct {
+	Arch     string           `json:"arch"`
+	Sources  []release.Source `json:"sources"`
+	Packages []Package        `json:"packages"`
+	Tree     string           `json:"tree"`
+	Built    time.Time        `json:"built"`
+}
+
+// composer is the version of what this package adds to packages. A new one
+// makes new trees of old sources.
+const composer = 1
+
+// key names what is to be built: equal sources on one architecture are equal.
+func (b *Builder) key(sources []release.Source) string {
+	data, err := json.Marshal(struct {
+		Composer int
+		Arch     string
+		Sources  []release.Source
+	}{composer, b.arch, sources})
+	if err != nil {
+		panic("build: encode sources: " + err.Error()) // our own plain types always encode
+	}
+	sum := sha256.Sum256(data)
+	return "build-" + hex.EncodeToString(sum[:])
+}
+
+// Built returns the tree that was built of sources before. It asks no network
+// and takes no time.
+func (b *Builder) Built(sources []release.Source) (Tree, bool) {
+	data, err := b.cfg.Store.Record(b.key(sources))
+	if err != nil {
+		return Tree{}, false
+	}
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Tree{}, false
+	}
+	tree, err := b.cfg.Store.Tree(r.Tree)
+	if err != nil {
+		return Tree{}, false
+	}
+	return Tree{tree.Digest, tree.Path, r.Packages}, true
+}
+
+// Build returns the tree of sources, and makes it if need be. Progress is
+// told to report, which may be nil, by one goroutine at a time.
+func (b *Builder) Build(ctx context.Context, sources []release.Source, report func(Progress)) (Tree, error) {
+	unlock := b.alone(b.key(sources))
+	defer unlock()
+	if tree, ok := b.Built(sources); ok {
+		return tree, nil
+	}
+	names, err := packageNames(sources)
+	if err != nil {
+		return Tree{}, err
+	}
+	p := &progress{report: report, clock: b.cfg.Clock}
+	packages, err := b.gather(ctx, names, p)
+	if err != nil {
+		return Tree{}, fmt.Errorf("build: %w", err)
+	}
+	p.step(StepCompose, len(packages), 0)
+	tree, err := b.compose(ctx, packages, p)
+	if err != nil {
+		return Tree{}, fmt.Errorf("build: %w", err)
+	}
+	data, err := json.Marshal(record{b.arch, sources, packages, tree.Digest, b.cfg.Clock().UTC()})
+	if err != nil {
+		return Tree{}, fmt.Errorf("build: encode record: %w", err)
+	}
+	if err := b.cfg.Store.PutRecord(b.key(sources), data); err != nil {
+		return Tree{}, fmt.Errorf("build: %w", err)
+	}
+	p.finish()
+	b.cfg.Log.Info("release tree built", "packages", len(packages), "tree", tree.Digest)
+	return Tree{tree.Digest, tree.Path, packages}, nil
+}
+
+// alone waits until nobody else in this process builds key.
+func (b *Builder) alone(key string) (unlock func()) {
+	b.mu.Lock()
+	lock, ok := b.running[key]
+	if !ok {
+		lock = &sync.Mutex{}
+		b.running[key] = lock
+	}
+	b.mu.Unlock()
+	lock.Lock()
+	return lock.Unlock
+}
+
+// packageNames returns all packages that sources name.
+func packageNames(sources []release.Source) ([]string, error) {
+	var names []string
+	for _, s := range sources {
+		if s.Kind != release.SourceDebian {
+			return nil, fmt.Errorf("build: source of kind %q: this program cannot build it", s.Kind)
+		}
+		names = append(names, s.Packages...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// gather returns the packages that names need, each unpacked. One process at
+// a time does so in a folder: the others then find most of it done.
+func (b *Builder) gather(ctx context.Context, names []string, p *progress) ([]Package, error) {
+	p.step(StepIndex, 0, 0)
+	unlock, err := store.Lock(ctx, filepath.Join(b.cfg.Dir, "lock"), func() { p.say("waiting for another build on this computer") })
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	apt, err := b.openApt(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := apt.refresh(ctx, p); err != nil {
+		return nil, err
+	}
+	p.step(StepResolve, 0, 0)
+	packages, err := apt.resolve(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	var missing []Package
+	for _, pkg := range packages {
+		if !b.packages.HasPackage(pkg.SHA256) {
+			missing = append(missing, pkg)
+		}
+	}
+	if len(missing) == 0 {
+		return packages, nil
+	}
+	if err := apt.download(ctx, missing, p); err != nil {
+		return nil, err
+	}
+	if err := b.unpack(ctx, apt, missing, p); err != nil {
+		return nil, err
+	}
+	return packages, apt.clean()
+}
+
+// unpack puts downloaded packages into the store.
+func (b *Builder) unpack(ctx context.Context, apt *apt, packages []Package, p *progress) error {
+	p.step(StepUnpack, len(packages), 0)
+	archives := make([]store.Archive, len(packages))
+	for n, pkg := range packages {
+		archives[n] = store.Archive{Digest: pkg.SHA256, Open: openDeb(apt.archive(pkg))}
+	}
+	return b.packages.Unpack(ctx, archives, func(store.Archive) { p.advance(1) })
+}
+
+// UserDir is the folder that all programs of this user on this computer may
+// share as Config.Dir.
+func UserDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("slapd-%d", os.Geteuid()))
+	}
+	dir = filepath.Join(dir, "slapd", "build")
+	if err := os.MkdirAll(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("build: %w", err)
+	}
+	return dir, nil
+}

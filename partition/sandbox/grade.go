@@ -1,0 +1,62 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Grade is how strong a partition's walls are.
+type Grade string
+
+// The grades, strongest first.
+const (
+	// GradeIsolated: namespaces, and a user of its own.
+	GradeIsolated Grade = "isolated"
+
+	// GradeSandbox: namespaces, but all partitions are the daemon's user.
+	GradeSandbox Grade = "sandbox"
+
+	// GradePlain: processes like any other of the user.
+	GradePlain Grade = "plain"
+)
+
+// detect finds the strongest grade by trying, and says why it is no stronger.
+func detect(ctx context.Context, bubblewrap string) (Grade, string) {
+	if bubblewrap == "" {
+		return GradePlain, "bubblewrap is not installed (apt install bubblewrap)"
+	}
+	if err := tryWalls(ctx, bubblewrap); err != nil {
+		return GradePlain, fmt.Sprintf("bubblewrap does not work here: %v", err)
+	}
+	if os.Getuid() != 0 {
+		return GradeSandbox, "partitions share the user of slapd, which is not root"
+	}
+	return GradeIsolated, ""
+}
+
+// tryWalls runs a program that does nothing inside walls like a partition's.
+func tryWalls(ctx context.Context, bubblewrap string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	nothing, err := exec.LookPath("true")
+	if err != nil {
+		return err
+	}
+	args := append(walls(), "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", nothing)
+	cmd := exec.CommandContext(ctx, bubblewrap, args...)
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.Dir = "/"
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil && len(out) > 0 {
+		return errors.New(strings.TrimSpace(string(out)))
+	}
+	return err
+}

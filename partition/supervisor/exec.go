@@ -1,0 +1,88 @@
+package supervisor
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// exec runs a command for a caller, with its three streams carried over the
+// connection. A caller that hangs up takes the command with it.
+func (s *server) exec(conn *net.UnixConn, r request) error {
+	if r.Exec == nil || len(r.Exec.Argv) == 0 {
+		return errors.New("exec: no command")
+	}
+	if err := errors.Join(validateArgs(r.Exec.Argv), validateArgs(r.Exec.Env)); err != nil {
+		return err
+	}
+	var in, out, fail pipe
+	defer in.close()
+	defer out.close()
+	defer fail.close()
+	if err := errors.Join(in.open(true), out.open(false), fail.open(false)); err != nil {
+		return err
+	}
+	p, err := s.host.run(r.Exec.Argv, r.Exec.Env, [3]int{in.theirs, out.theirs, fail.theirs})
+	if err != nil {
+		return err
+	}
+	for _, end := range []*pipe{&in, &out, &fail} {
+		end.closeTheirs()
+	}
+	go func() {
+		feed(conn, in.ours)
+		p.signal(syscall.SIGKILL) // feed ends only when the caller has gone, or the answer was sent
+	}()
+
+	w := &frameWriter{conn: conn}
+	copied := make(chan struct{})
+	var copies sync.WaitGroup
+	copies.Go(func() { w.copy(streamOut, out.ours) })
+	copies.Go(func() { w.copy(streamErr, fail.ours) })
+	go func() {
+		copies.Wait()
+		close(copied)
+	}()
+	<-p.done
+	await(copied, lingering)
+	return w.send(reply{Done: true, Code: p.code()})
+}
+
+// feed passes the caller's input on until the caller goes.
+func feed(conn net.Conn, stdin io.WriteCloser) {
+	for {
+		var r reply
+		if err := readFrame(conn, &r); err != nil {
+			return
+		}
+		if len(r.Data) == 0 {
+			_ = stdin.Close()
+			continue
+		}
+		_, _ = stdin.Write(r.Data) // a command that does not read loses it, as in a shell
+	}
+}
+
+// A frameWriter lets several streams share a connection.
+type frameWriter struct {
+	mu   sync.Mutex
+	conn io.Writer
+}
+
+func (w *frameWriter) send(r reply) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return writeFrame(w.conn, r)
+}
+
+func (w *frameWriter) copy(s stream, from io.Reader) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 && w.send(reply{Stream: s, Data: buf[:n]}) != nil || err != nil {
+			return
+		}
+	}
+}

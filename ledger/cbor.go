@@ -25,16 +25,21 @@ var (
 		TagsMd:        cbor.TagsForbidden,
 	}.EncMode())
 
-	decoding = must(cbor.DecOptions{
+	decoding = must(decOptions(cbor.ExtraDecErrorUnknownField).DecMode())
+	lenient  = must(decOptions(cbor.ExtraDecErrorNone).DecMode())
+)
+
+func decOptions(extra cbor.ExtraDecErrorCond) cbor.DecOptions {
+	return cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		ExtraReturnErrors: extra,
 		MaxNestedLevels:   16,
 		MaxArrayElements:  1 << 20,
 		MaxMapPairs:       1 << 16,
-	}.DecMode())
-)
+	}
+}
 
 func must[M any](mode M, err error) M {
 	if err != nil {

@@ -103,3 +103,35 @@ func parse[C Command](data []byte) (Command, error) {
 
 // EncodeCommand returns the data with which ParseCommand makes c again.
 func EncodeCommand(c Command) ([]byte, error) { return encode(c) }
+
+// An Outcome is what became of a command.
+type Outcome struct {
+	Index uint64 // of the log entry that holds it: a view that is as new shows its effect
+}
+
+// EncodeReply returns the bytes that a replica answers to a command that was
+// refused with err, or accepted if err is nil. An error without a code is a
+// fault of ours and is not told.
+func EncodeReply(err error) []byte {
+	if err == nil {
+		return []byte{}
+	}
+	r := Refusal{CodeOf(err), err.Error()}
+	if r.Code == "" {
+		r = Refusal{ErrInternal, "internal error"}
+	}
+	return mustEncode(r)
+}
+
+// ParseReply returns the error that a reply tells of: nil, a [*Refusal], or,
+// if the reply cannot be read, another.
+func ParseReply(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	r := new(Refusal)
+	if err := Unmarshal(data, r); err != nil {
+		return fmt.Errorf("parse reply: %w", err)
+	}
+	return r
+}

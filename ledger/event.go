@@ -38,14 +38,14 @@ type Entry struct {
 }
 
 // remember keeps e among the recent events, and forgets the oldest.
-func (s *State) remember(at time.Time, e Event) {
+func (s *State) remember(e Event) {
 	about := e.about()
 	if about.quiet {
 		return
 	}
 	s.counters.Event++
 	n := s.counters.Event
-	put(s, &s.events, Key{N: n}, Entry{n, at, about.account, about.computer, about.instance, e.String()})
+	put(s, &s.events, Key{N: n}, Entry{n, s.counters.At, about.account, about.computer, about.instance, e.String()})
 	s.forgetEvents()
 }
 

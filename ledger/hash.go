@@ -33,18 +33,21 @@ func (h *Hash) remove(o Hash) {
 	}
 }
 
-// hashRow hashes one row. The bytes of a profile are named by their digest,
-// which Publish has checked, so they are not hashed again.
-func hashRow(id Table, k Key, v any) Hash {
+// hashRow hashes one row, given the bytes of v if they are at hand. The
+// bytes of a profile are named by their digest, which Publish has checked, so
+// they are not hashed again.
+func hashRow(id Table, k Key, v any, data []byte) Hash {
 	if p, ok := v.(profile); ok {
-		v = p.Digest
+		data = []byte(p.Digest)
 	}
-	return hashOf(id, k, v)
+	if data == nil {
+		data = mustEncode(v)
+	}
+	return hashOf(id, k, data)
 }
 
-func hashOf(id Table, k Key, v any) Hash {
-	data := mustEncode(v)
-	buf := make([]byte, 0, 1+len(k.A)+len(k.B)+10+len(data))
+func hashOf(id Table, k Key, data []byte) Hash {
+	buf := make([]byte, 0, 512)
 	buf = append(buf, byte(id))
 	buf = append(append(buf, k.A...), 0)
 	buf = append(append(buf, k.B...), 0)
@@ -61,6 +64,6 @@ func hashOf(id Table, k Key, v any) Hash {
 // same.
 func (s *State) Hash() Hash {
 	h := s.sum
-	h.add(hashOf(0, Key{}, s.counters))
+	h.add(hashOf(0, Key{}, mustEncode(s.counters)))
 	return h
 }

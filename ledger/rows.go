@@ -118,7 +118,10 @@ func values[V any](rows iter.Seq2[Key, V]) iter.Seq[V] {
 
 // put stores v at k, keeps the hash of s, and notes the change.
 func put[V any](s *State, t *rows[V], k Key, v V) (old V, replaced bool) {
-	sum := hashRow(t.id, k, v)
+	var sum Hash
+	if !s.partial { // the hash of a slice would mean nothing
+		sum = hashRow(t.id, k, v, s.loading)
+	}
 	was, replaced := t.tree.Set(k, &row[V]{v, sum})
 	if replaced {
 		old = was.value

@@ -43,13 +43,14 @@ type State struct {
 	partitions  table.Table[Key, InstanceID] // computer, number
 	addresses   table.Table[netip.Addr, InstanceID]
 	places      placement.Index
-	changes     []Change // by the Evolve that is going on
+	changes     []Change // by the Evolve or the Merge that is going on
+	loading     []byte   // the bytes of the row that a snapshot is putting
 	profileSize int64
 }
 
 // Counters are what the mesh numbers.
 type Counters struct {
-	At       time.Time  `cbor:"1,keyasint"` // of the last event
+	At       time.Time  `cbor:"1,keyasint"` // of the last log entry
 	Instance InstanceID `cbor:"2,keyasint"` // the last one
 	Address  uint32     `cbor:"3,keyasint"` // how many were ever given out
 	Returned uint64     `cbor:"4,keyasint"` // how many addresses came back
@@ -175,23 +176,30 @@ func (s *State) Decide(c Command, x Context) ([]Event, error) {
 
 // Evolve records what Decide returned, and says which rows changed. It
 // cannot fail: an event is a fact.
-func (s *State) Evolve(at time.Time, events ...Event) []Change {
+func (s *State) Evolve(events ...Event) []Change {
 	for _, e := range events {
-		s.counters.At = at
 		e.evolve(s)
-		s.remember(at, e)
+		s.remember(e)
 	}
 	changes := s.changes
 	s.changes = nil
 	return changes
 }
 
+// Advance says that s is about to contain the log entry at index, stamped
+// with the given time. It returns the time at which the commands of the
+// entry are to be decided: leaders' clocks differ, the ledger's never runs
+// back.
+func (s *State) Advance(index uint64, at time.Time) time.Time {
+	s.index = index
+	if at = at.UTC().Round(0); at.After(s.counters.At) {
+		s.counters.At = at
+	}
+	return s.counters.At
+}
+
 // Index returns the index of the last log entry that s contains.
 func (s *State) Index() uint64 { return s.index }
-
-// SetIndex says that s contains the log up to index. Package replica calls
-// it after each entry.
-func (s *State) SetIndex(index uint64) { s.index = index }
 
 // Partial reports whether s is a slice.
 func (s *State) Partial() bool { return s.partial }

@@ -39,7 +39,15 @@ func (s *State) unindexToken(t Token) {
 }
 
 func (s *State) setComputer(c Computer) {
-	put(s, &s.computers, Key{A: string(c.ID)}, c)
+	old, replaced := put(s, &s.computers, Key{A: string(c.ID)}, c)
+	if replaced && old.Account != c.Account { // its supplies are other people's business now
+		for p := range s.Supplies(c.ID) {
+			k := supplyKey(p.Computer, p.Release)
+			s.changes = append(s.changes,
+				Change{tableSupplies, k, old.Account, c.ID},
+				Change{tableSupplies, k, c.Account, c.ID})
+		}
+	}
 	if s.partial {
 		return
 	}

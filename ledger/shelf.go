@@ -1,0 +1,105 @@
+package ledger
+
+import (
+	"fmt"
+)
+
+// A Record is a row as it travels: in snapshots and in slices.
+type Record struct {
+	_     struct{} `cbor:",toarray"`
+	Table Table
+	Key   Key     // of a deleted row only; others hold theirs
+	Value rawCBOR // empty if the row was deleted
+}
+
+// A shelf is a table of the state whose rows have no particular type.
+type shelf interface {
+	each(yield func(Key, any) bool)
+	row(k Key) (any, bool)
+
+	// load decodes a row and stores it, with all that rests on it.
+	load(decode func([]byte, any) error, value []byte) error
+
+	// unload removes a row, with all that rests on it.
+	unload(k Key)
+}
+
+type shelfOf[V any] struct {
+	rows *rows[V]
+	set  func(V)
+	drop func(Key)
+}
+
+func (h shelfOf[V]) each(yield func(Key, any) bool) {
+	for k, v := range h.rows.all() {
+		if !yield(k, v) {
+			return
+		}
+	}
+}
+
+func (h shelfOf[V]) row(k Key) (any, bool) { return h.rows.get(k) }
+
+func (h shelfOf[V]) load(decode func([]byte, any) error, value []byte) error {
+	var v V
+	if err := decode(value, &v); err != nil {
+		return err
+	}
+	if p, ok := any(v).(profile); ok && DigestOf(p.Data) != p.Digest {
+		return fmt.Errorf("profile %.80q does not have that digest", string(p.Digest))
+	}
+	h.set(v)
+	return nil
+}
+
+func (h shelfOf[V]) unload(k Key) { h.drop(k) }
+
+// tables lists all tables in the order in which a snapshot has them: what an
+// index of one row looks up in another comes first.
+var tables = [...]Table{
+	tableMesh, tableAccounts, tablePeers, tableTokens, tableComputers, tableGaps, tableReleases,
+	tableNamings, tableProfiles, tableSupplies, tableInstances, tableGraves, tableReturned, tableEvents,
+}
+
+// shelf returns the table of that number.
+func (s *State) shelf(id Table) (shelf, error) {
+	switch id {
+	case tableMesh:
+		return shelfOf[Mesh]{&s.mesh, s.setMesh, func(k Key) { drop(s, &s.mesh, k) }}, nil
+	case tableAccounts:
+		return shelfOf[Account]{&s.accounts, s.setAccount, func(k Key) { drop(s, &s.accounts, k) }}, nil
+	case tablePeers:
+		return shelfOf[Peer]{&s.peers, s.setPeer, func(k Key) { s.dropPeer(PeerID(k.A)) }}, nil
+	case tableTokens:
+		return shelfOf[Token]{&s.tokens, s.setToken, func(k Key) { s.dropToken(TokenID(k.A)) }}, nil
+	case tableComputers:
+		return shelfOf[Computer]{&s.computers, s.setComputer, func(k Key) { s.dropComputer(ComputerID(k.A)) }}, nil
+	case tableGaps:
+		return shelfOf[gap]{&s.gaps, s.setGap, func(k Key) { drop(s, &s.gaps, k) }}, nil
+	case tableReleases:
+		return shelfOf[Release]{&s.releases, s.setRelease, func(k Key) { s.dropRelease(ReleaseDigest(k.A)) }}, nil
+	case tableNamings:
+		return shelfOf[naming]{&s.namings, s.setNaming, func(k Key) { s.dropNaming(k.A, AccountName(k.B)) }}, nil
+	case tableProfiles:
+		return shelfOf[profile]{&s.profiles, s.setProfile, func(k Key) { s.dropProfile(ReleaseDigest(k.A)) }}, nil
+	case tableSupplies:
+		return shelfOf[Supply]{&s.supplies, s.setSupply, func(k Key) { s.dropSupply(ComputerID(k.A), ReleaseDigest(k.B)) }}, nil
+	case tableInstances:
+		return shelfOf[Instance]{&s.instances, s.setInstance, func(k Key) { s.dropInstance(InstanceID(k.N)) }}, nil
+	case tableGraves:
+		return shelfOf[grave]{&s.graves, s.setGrave, func(k Key) { drop(s, &s.graves, k) }}, nil
+	case tableReturned:
+		return shelfOf[returned]{&s.returned, s.setReturned, func(k Key) { drop(s, &s.returned, k) }}, nil
+	case tableEvents:
+		return shelfOf[Entry]{&s.events, s.setEntry, func(k Key) { drop(s, &s.events, k) }}, nil
+	}
+	return nil, fmt.Errorf("table %d is not known", id)
+}
+
+// Marshal returns the one byte form of v: what is logged, sent and hashed.
+func Marshal(v any) ([]byte, error) { return encode(v) }
+
+// Unmarshal reads what Marshal of this or of a newer version made: a field
+// that is not known is skipped. Commands and snapshots are read more
+// strictly, by [Parse] and [ReadSnapshot].
+func Unmarshal(data []byte, v any) error { return lenient.Unmarshal(data, v) }

@@ -1,0 +1,163 @@
+package ledger
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A snapshot is a sequence of blocks, each the length of its CBOR in four
+// bytes, big end first, and the CBOR: a header, blocks of records, and a
+// trailer with the hash of the state. Nothing follows the trailer.
+const (
+	snapshotMagic   = "slapmesh ledger"
+	snapshotVersion = 1
+	maxBlock        = 64 << 20 // more than any that is written
+)
+
+type snapshotHeader struct {
+	Magic    string   `cbor:"1,keyasint"`
+	Version  uint     `cbor:"2,keyasint"`
+	Index    uint64   `cbor:"3,keyasint"`
+	Counters Counters `cbor:"4,keyasint"`
+}
+
+type snapshotBlock struct {
+	Records []Record `cbor:"1,keyasint,omitempty"`
+	Last    bool     `cbor:"2,keyasint,omitempty"`
+	Hash    string   `cbor:"3,keyasint,omitempty"` // of the state; in the last block
+}
+
+// WriteSnapshot writes all of s. It only reads: give it a copy, and the
+// original may go on meanwhile.
+func (s *State) WriteSnapshot(w io.Writer) error {
+	if s.partial {
+		return errors.New("snapshot: a slice has none")
+	}
+	buffered := bufio.NewWriterSize(w, 1<<16)
+	if err := writeBlock(buffered, snapshotHeader{snapshotMagic, snapshotVersion, s.index, s.counters}); err != nil {
+		return err
+	}
+	var block snapshotBlock
+	size := 0
+	for _, id := range tables {
+		shelf, _ := s.shelf(id)
+		var err error
+		shelf.each(func(_ Key, row any) bool {
+			r := Record{Table: id, Value: mustEncode(row)}
+			block.Records = append(block.Records, r)
+			if size += len(r.Value); size >= frameBytes {
+				err = writeBlock(buffered, block)
+				block.Records, size = block.Records[:0], 0
+			}
+			return err == nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	block.Last, block.Hash = true, s.Hash().String()
+	if err := writeBlock(buffered, block); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}
+
+func writeBlock(w io.Writer, v any) error {
+	data := mustEncode(v)
+	if _, err := w.Write(binary.BigEndian.AppendUint32(nil, uint32(len(data)))); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	if _, err := w.Write(data); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}
+
+// ReadSnapshot returns the state that was written, or an error if it is not
+// exactly that.
+func ReadSnapshot(r io.Reader) (*State, error) {
+	buffered := bufio.NewReaderSize(r, 1<<16)
+	var header snapshotHeader
+	if err := readBlock(buffered, &header); err != nil {
+		return nil, err
+	}
+	switch {
+	case header.Magic != snapshotMagic:
+		return nil, errors.New("snapshot: not one of a ledger")
+	case header.Version != snapshotVersion:
+		return nil, fmt.Errorf("snapshot: version %d, this program reads %d: use the slapd that wrote it, or a newer one", header.Version, snapshotVersion)
+	}
+	s := NewState()
+	s.index, s.counters = header.Index, header.Counters
+	for {
+		var block snapshotBlock
+		if err := readBlock(buffered, &block); err != nil {
+			return nil, err
+		}
+		if err := s.loadBlock(block); err != nil {
+			return nil, err
+		}
+		if !block.Last {
+			continue
+		}
+		if got := s.Hash().String(); got != block.Hash {
+			return nil, fmt.Errorf("snapshot: hash %.16s…, expected %.16s…", got, block.Hash)
+		}
+		if _, err := buffered.ReadByte(); err != io.EOF {
+			return nil, errors.New("snapshot: something follows the end")
+		}
+		return s, nil
+	}
+}
+
+func (s *State) loadBlock(block snapshotBlock) error {
+	for n, r := range block.Records {
+		shelf, err := s.shelf(r.Table)
+		if err != nil {
+			return fmt.Errorf("snapshot: record %d: %w", n, err)
+		}
+		s.loading = r.Value
+		err = shelf.load(decode, r.Value)
+		s.loading = nil
+		if err != nil {
+			return fmt.Errorf("snapshot: record %d of table %d: %w", n, r.Table, err)
+		}
+	}
+	s.changes = nil
+	return nil
+}
+
+func readBlock(r io.Reader, v any) error {
+	var length [4]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return fmt.Errorf("snapshot: %w", noEOF(err))
+	}
+	n := binary.BigEndian.Uint32(length[:])
+	if n > maxBlock {
+		return fmt.Errorf("snapshot: block of %d bytes, at most %d", n, maxBlock)
+	}
+	data, err := io.ReadAll(io.LimitReader(r, int64(n))) // grows with what is there, not with n
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	if len(data) < int(n) {
+		return fmt.Errorf("snapshot: %w", io.ErrUnexpectedEOF)
+	}
+	if err := decode(data, v); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

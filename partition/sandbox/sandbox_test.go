@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,8 @@ func TestLifeOfAPartition(t *testing.T) {
 
 		// Only what changed restarts.
 		spec.Files = []supervisor.File{{Path: root + "/web.conf", Content: []byte("two")}}
+		spec.Services = slices.Clone(spec.Services)
+		spec.Services[0].Revision = "two"
 		b.apply(r, spec)
 		second := b.until(r, "new spec started", func(s supervisor.Status) bool {
 			return s.Spec == spec.Hash() && s.Phase == supervisor.PhaseStarted

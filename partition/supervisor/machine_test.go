@@ -249,19 +249,10 @@ func TestCrashingServiceBacksOff(t *testing.T) {
 func TestOnlyWhatChangedRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, memory{})
-		spec := Spec{
-			Files: []File{
-				{Path: "/data/etc/web.conf", Content: []byte("include /data/etc/site.conf")},
-				{Path: "/data/etc/site.conf", Content: []byte("one")},
-				{Path: "/data/db.conf", Content: []byte("one")},
-				{Path: "/data/db.conf.d", Content: []byte("one")},
-				{Path: "/data/stray", Content: []byte("one")},
-			},
-			Services: []Service{
-				{Name: "web", Argv: []string{"web", "--conf=/data/etc/web.conf"}},
-				{Name: "db", Argv: []string{"db", "--conf", "/data/db.conf", "--data=/data/db"}},
-			},
-		}
+		spec := Spec{Services: []Service{
+			{Name: "db", Argv: []string{"db"}, Revision: "1"},
+			{Name: "web", Argv: []string{"web"}, After: []string{"db"}, Ready: []Check{{TCP: "web:80"}}},
+		}}
 		check := func(what string, web, db int) {
 			t.Helper()
 			r.apply(spec)
@@ -271,27 +262,44 @@ func TestOnlyWhatChangedRestarts(t *testing.T) {
 			r.starts("web", web)
 			r.starts("db", db)
 		}
-		change := func(i int) {
-			spec.Files = slices.Clone(spec.Files)
-			spec.Files[i].Content = append(slices.Clone(spec.Files[i].Content), " more"...)
-		}
 		check("first", 1, 1)
 		check("nothing", 1, 1)
-		change(1)
-		check("a file that web's configuration includes", 2, 1)
-		change(2)
-		check("db's file", 2, 2)
-		change(4)
-		check("a file that nobody mentions", 3, 3)
+		spec.Services = slices.Clone(spec.Services)
+		spec.Services[0].Revision = "2"
+		check("db's files", 1, 2)
+		spec.Services = slices.Clone(spec.Services)
+		spec.Services[1].Argv = []string{"web", "--more"}
+		check("web's command", 2, 2)
 		spec.Promises = []Promise{{Name: "p", Check: Check{TCP: "p"}}}
-		check("a promise", 3, 3)
+		spec.Files = []File{{Path: "/data/a"}}
+		check("a promise and a file", 2, 2)
 		spec.Env = []string{"A=1"}
-		check("the environment", 4, 4)
-		spec.Services = spec.Services[1:]
-		check("web removed", 4, 5) // its files became nobody's, so they matter to db
+		check("the environment", 3, 3)
+		spec.Services = spec.Services[:1]
+		check("web removed", 3, 3)
 		if r.host.running["web"] != nil {
 			t.Error("web runs")
 		}
+	})
+}
+
+func TestServiceIsNotReadyInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, memory{})
+		r.host.answer("web:80", errors.New("connection refused"))
+		spec := oneService()
+		spec.Services[0].ReadyTimeout = 5 * time.Second
+		spec.Services = append(spec.Services, Service{Name: "later", Argv: []string{"later"}, After: []string{"web"}})
+		r.apply(spec)
+		time.Sleep(5*time.Second + 50*time.Millisecond)
+		r.want(PhaseStarting, false, "service web: not ready in time: connection refused")
+		time.Sleep(20 * time.Second)
+		r.want(PhaseError, false, "service web: not ready in time")
+		r.starts("later", 0)
+		r.host.answer("web:80", nil)
+		time.Sleep(time.Minute)
+		r.want(PhaseStarted, true, "")
+		r.starts("later", 1)
 	})
 }
 
@@ -358,7 +366,7 @@ func TestFailingWriteDisturbsNothing(t *testing.T) {
 		r.host.mu.Unlock()
 		time.Sleep(time.Minute)
 		r.want(PhaseStarted, true, "")
-		r.starts("web", 2)
+		r.starts("web", 1)
 	})
 }
 

@@ -33,6 +33,7 @@ type service struct {
 	checkAt   time.Time
 	checkWait time.Duration
 	unready   string // why it is not ready
+	late      bool   // took too long to be ready, and was killed
 
 	stopping bool
 	killAt   time.Time
@@ -40,19 +41,19 @@ type service struct {
 
 // applyServices matches the services of a new Spec with those that are.
 func (m *machine) applyServices(s Spec) {
-	prints := prints(s, m.root)
 	old := m.services
 	m.services = nil
 	for _, def := range s.Services {
+		print := fingerprint([]any{cmp.Or(def.Revision, fingerprint(def)), s.Env})
 		v := &service{}
 		if i := slices.IndexFunc(old, func(o *service) bool { return o.def.Name == def.Name }); i >= 0 {
 			v = old[i]
 			old = slices.Delete(old, i, i+1)
 		}
-		if v.print != prints[def.Name] {
+		if v.print != print {
 			v.ended = trial{} // a changed service gets a fresh try at once
 		}
-		v.def, v.print, v.leaving = def, prints[def.Name], false
+		v.def, v.print, v.leaving = def, print, false
 		m.services = append(m.services, v)
 	}
 	for _, v := range old {
@@ -103,12 +104,15 @@ func (m *machine) startServices(now time.Time) {
 		if v.leaving || v.stopping {
 			continue
 		}
-		if v.run == nil && m.due(now, v.ended.next) {
+		if v.run == nil && m.afterReady(v) && m.due(now, v.ended.next) {
 			m.startService(now, v)
 		}
 		if v.run == nil {
-			m.wake(v.ended.next)
 			continue
+		}
+		if !v.ready && !v.late && m.due(now, v.since.Add(cmp.Or(v.def.ReadyTimeout, DefaultReadyTimeout))) {
+			v.late = true
+			v.run.signal(syscall.SIGKILL)
 		}
 		if v.ended.failures > 0 && m.due(now, v.since.Add(stableAfter)) {
 			v.ended = trial{}
@@ -125,7 +129,7 @@ func (m *machine) startService(now time.Time, v *service) {
 	v.starts++
 	v.since = now
 	v.running = v.print
-	v.ready, v.checking, v.checkAt, v.checkWait, v.unready = false, false, now, 0, ""
+	v.ready, v.late, v.checking, v.checkAt, v.checkWait, v.unready = false, false, false, now, 0, ""
 	c := command{name: v.def.Name, argv: v.def.Argv, env: slices.Concat(m.spec.Env, v.def.Env)}
 	run, err := m.host.start(c, func(reason string) {
 		m.send(func() {
@@ -136,6 +140,7 @@ func (m *machine) startService(now time.Time, v *service) {
 	})
 	if err != nil {
 		v.ended.fail(now, err.Error())
+		m.wake(v.ended.next)
 		m.host.note(fmt.Sprintf("service %s: %v", v.def.Name, err))
 		return
 	}
@@ -158,6 +163,12 @@ func (m *machine) serviceEnded(v *service, reason string) {
 	}
 	if now.Sub(v.since) >= stableAfter {
 		v.ended.failures = 0
+	}
+	if v.late {
+		reason = "not ready in time"
+		if v.unready != "" {
+			reason += ": " + v.unready
+		}
 	}
 	v.ended.fail(now, cmp.Or(reason, "ended by itself"))
 	m.host.note(fmt.Sprintf("service %s: %s; again in %s",
@@ -184,6 +195,11 @@ func (m *machine) askReady(v *service) {
 			v.checkAt = m.clock().Add(v.checkWait)
 		})
 	})
+}
+
+// afterReady says whether all that v must come after is ready.
+func (m *machine) afterReady(v *service) bool {
+	return !slices.ContainsFunc(v.def.After, func(name string) bool { return !m.hasReady(name) })
 }
 
 // ready says whether every service can be used.

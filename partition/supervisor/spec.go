@@ -13,10 +13,10 @@ import (
 // Bounds on what a [Spec] may hold. They keep a faulty or hostile profile
 // from making the supervisor large.
 const (
-	MaxItems    = 256     // of each kind
+	MaxItems    = 1024    // of each kind
 	MaxArgs     = 512     // arguments, or variables, of one command
 	MaxText     = 1 << 16 // bytes of one argument or variable
-	MaxContents = 4 << 20 // bytes of all files and standard inputs together
+	MaxContents = 8 << 20 // bytes of all files and standard inputs together
 )
 
 // Defaults for what a [Spec] leaves zero.
@@ -26,6 +26,7 @@ const (
 	DefaultPromiseEvery   = 30 * time.Second
 	DefaultPromiseTimeout = 10 * time.Second
 	DefaultStartTimeout   = 2 * time.Minute
+	DefaultReadyTimeout   = time.Minute
 )
 
 // A Spec is what a partition should be. Paths are as the partition sees
@@ -60,7 +61,7 @@ type File struct {
 }
 
 // A Step is run until it has succeeded once. It is remembered by its name and
-// content: a step whose command or input changes is run again.
+// revision.
 type Step struct {
 	Name  string   `cbor:"1,keyasint"`
 	Argv  []string `cbor:"2,keyasint"`
@@ -71,6 +72,10 @@ type Step struct {
 	// run before any service is started, in the order of the Spec.
 	After   string        `cbor:"5,keyasint,omitempty"`
 	Timeout time.Duration `cbor:"6,keyasint,omitempty"` // default [DefaultStepTimeout]
+
+	// Revision names the work: a step that succeeded is run again when it
+	// changes. Default: a hash of command, environment and input.
+	Revision string `cbor:"7,keyasint,omitempty"`
 }
 
 // A Service is a process that is kept running.
@@ -83,8 +88,20 @@ type Service struct {
 	// is ready as soon as it runs.
 	Ready []Check `cbor:"4,keyasint,omitempty"`
 
+	// ReadyTimeout is how long it may run without being ready before it is
+	// killed and started again. Default [DefaultReadyTimeout].
+	ReadyTimeout time.Duration `cbor:"7,keyasint,omitempty"`
+
 	StopSignal int           `cbor:"5,keyasint,omitempty"` // default SIGTERM
 	StopGrace  time.Duration `cbor:"6,keyasint,omitempty"` // then SIGKILL; default [DefaultStopGrace]
+
+	// After names the services that must be ready before it starts.
+	After []string `cbor:"8,keyasint,omitempty"`
+
+	// Revision changes whenever the service has to be started again; who
+	// makes the Spec knows which files it reads. Default: a hash of all of the
+	// above.
+	Revision string `cbor:"9,keyasint,omitempty"`
 }
 
 // A Check is one question about the partition; exactly one field is set.
@@ -124,8 +141,17 @@ func (s Spec) Validate(root string) error {
 			return fmt.Errorf("spec: file %q: %w", f.Path, err)
 		}
 	}
+	return s.validateNamed()
+}
+
+func (s Spec) validateNamed() error {
 	names := make(map[string]bool)
 	for _, v := range s.Services {
+		for _, after := range v.After { // of those before it, so there is no circle
+			if !names["service "+after] {
+				return fmt.Errorf("spec: service %s: after %q: no such service before it", v.Name, after)
+			}
+		}
 		if err := named(names, "service", v.Name, v.Argv, v.Env); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (m *machine) applySteps(s Spec) {
 	old := m.steps
 	m.steps = nil
 	for _, def := range s.Steps {
-		print := fingerprint([]any{def.Name, def.Argv, def.Env, def.Stdin})
+		print := cmp.Or(def.Revision, fingerprint([]any{def.Name, def.Argv, def.Env, def.Stdin}))
 		i := slices.IndexFunc(old, func(o *step) bool { return o.print == print && !o.leaving })
 		if i >= 0 {
 			old[i].def = def

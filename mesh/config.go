@@ -124,7 +124,7 @@ func LAN() Profile {
 		Rejoin:           10 * time.Second,
 		Handshake:        3 * time.Second,
 		Open:             time.Second,
-		Ping:             400 * time.Millisecond,
+		Ping:             300 * time.Millisecond,
 		Idle:             45 * time.Second,
 	}
 }

@@ -1,6 +1,10 @@
 package mesh
 
-import "time"
+import (
+	"crypto/ed25519"
+	"crypto/tls"
+	"time"
+)
 
 // What the tests need to see from inside.
 var (
@@ -48,3 +52,18 @@ func (m *Mesh) CertificateExpires() time.Time { return m.wall.leaf().NotAfter }
 // Silence makes the peer vanish: what it holds stays open, but nothing of it
 // is sent or heard any more.
 func (m *Mesh) Silence() { _ = m.config.Socket.Close() }
+
+// PrivateKey is what Sign uses.
+func PrivateKey(i *Identity) ed25519.PrivateKey { return i.key }
+
+// DoorConfig is with what a newcomer knocks that knows the digest.
+func DoorConfig(i *Identity, digest [32]byte) *tls.Config {
+	own, err := selfSigned(i, time.Now())
+	if err != nil {
+		panic(err)
+	}
+	return &tls.Config{
+		NextProtos: []string{alpnJoin}, ServerName: proof(digest), InsecureSkipVerify: true,
+		Certificates: []tls.Certificate{own},
+	}
+}

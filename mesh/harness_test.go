@@ -19,7 +19,11 @@ import (
 	"github.com/slapmesh/slapmesh/mesh"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain checks that nothing runs on after the tests, but for a probe of
+// memberlist, which ends by itself within seconds.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probeNode"))
+}
 
 // world is a mesh under test: a CA, and an Admitter with one token that can
 // be used any number of times unless a test says otherwise.
@@ -28,6 +32,7 @@ type world struct {
 	ca    *mesh.CA
 	token mesh.Token
 	now   func() time.Time
+	life  time.Duration // of certificates
 	net   *simnet.Simnet
 	cut   *cutRouter
 
@@ -57,6 +62,7 @@ func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
 		w := newWorld(t)
 		w.cut = &cutRouter{groups: map[string]int{}}
 		w.net = &simnet.Simnet{Router: w.cut}
+		t.Cleanup(func() { time.Sleep(time.Minute) }) // for the last probe of memberlist
 		f(t, w)
 	})
 }
@@ -118,7 +124,7 @@ func (w *world) Admit(_ context.Context, a mesh.Admission) (mesh.AdmissionReply,
 	case !a.Open && a.TokenDigest != w.token.Digest():
 		return mesh.AdmissionReply{}, mesh.Refuse("no such token: it was revoked, used up, or never made here")
 	}
-	der, err := w.ca.Issue(mesh.IssueRequest{PublicKey: a.PublicKey, Now: w.now()})
+	der, err := w.ca.Issue(mesh.IssueRequest{PublicKey: a.PublicKey, Now: w.now(), Lifetime: w.life})
 	return mesh.AdmissionReply{CertificateDER: der, Role: "voter", Account: "ann", Epoch: 1}, err
 }
 
@@ -129,7 +135,7 @@ func (w *world) isRevoked(id mesh.PeerID) bool {
 }
 
 func (w *world) credentials(id *mesh.Identity) mesh.Credentials {
-	der, err := w.ca.Issue(mesh.IssueRequest{PublicKey: id.PublicKey(), Now: w.now()})
+	der, err := w.ca.Issue(mesh.IssueRequest{PublicKey: id.PublicKey(), Now: w.now(), Lifetime: w.life})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -288,4 +294,3 @@ func newIdentity(tb testing.TB) *mesh.Identity {
 	}
 	return id
 }
-

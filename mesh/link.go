@@ -29,6 +29,9 @@ const (
 	outQueue = 32
 	// missedPings is how many unanswered probes end a connection.
 	missedPings = 3
+	// pingSize makes a probe long enough to be answered with a stateless
+	// reset by a process that does not know the connection.
+	pingSize = 48
 )
 
 // A link is one connection to a peer.
@@ -100,6 +103,6 @@ func (l *link) silent(spawn func(func())) bool {
 		return true
 	}
 	l.missed++
-	l.send([]byte{datagramPing}, spawn)
+	l.send(make([]byte, pingSize), spawn) // datagramPing is 0
 	return false
 }

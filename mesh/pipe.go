@@ -20,7 +20,7 @@ func newPipe(addr Addr) (a, b net.Conn) {
 
 // pipeEnd is one end: it reads one half and writes the other.
 type pipeEnd struct {
-	addr     Addr
+	addr    Addr
 	in, out *half
 }
 

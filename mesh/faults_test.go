@@ -1,0 +1,307 @@
+package mesh_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/slapmesh/slapmesh/mesh"
+)
+
+// A peer that restarts is the same peer, wherever it comes back.
+func TestRestart(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		where func(w *world, old net.Addr) net.PacketConn
+	}{
+		{"at a new port", func(w *world, _ net.Addr) net.PacketConn { return w.socket() }},
+		{"at the same port", func(w *world, old net.Addr) net.PacketConn { return w.socketAt(old.(*net.UDPAddr)) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				peers := w.start(3)
+				c := w.config()
+				c.Dir = t.TempDir()
+				p := w.open(c)
+				p.AddSeeds(peers[0].Seeds())
+				p.untilAlive(t, 4)
+				peers[1].untilAlive(t, 4)
+				p.echo(mesh.KindRPC)
+				if _, err := say(context.Background(), peers[1], p.Self(), mesh.KindRPC, "x"); err != nil {
+					t.Fatal(err)
+				}
+				stuck, err := peers[1].Dial(context.Background(), p.Self(), mesh.KindRPC)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.Silence() // no goodbye
+				p.stop()
+
+				c.Socket = tc.where(w, p.Addr())
+				p = w.open(c) // knows the others from its state folder
+				p.echo(mesh.KindRPC)
+				began := time.Now()
+				p.untilAlive(t, 4)
+				t.Logf("sees the others after %v", time.Since(began))
+				for _, other := range peers {
+					other.until(t, "knows the new address", func(all []mesh.Member) bool {
+						for _, m := range all {
+							if m.ID == p.Self() {
+								return m.State == mesh.StateAlive && len(m.Addresses) == 1 && m.Addresses[0] == p.Addr().String()
+							}
+						}
+						return false
+					})
+				}
+				t.Logf("the others see it after %v", time.Since(began))
+				if _, err := say(context.Background(), peers[1], p.Self(), mesh.KindRPC, "x"); err != nil {
+					t.Error(err)
+				}
+				if _, err := stuck.Read(make([]byte, 1)); err == nil {
+					t.Error("a stream to the old process goes on")
+				}
+				t.Logf("streams to the old process ended after %v", time.Since(began))
+			})
+		})
+	}
+}
+
+// A peer that is dead costs those who hold streams to it, or dial it,
+// seconds; all see it gone.
+func TestKilledPeer(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		peers := w.start(5)
+		for _, p := range peers {
+			p.untilAlive(t, 5)
+			p.echo(mesh.KindRaft)
+		}
+		dead := peers[4]
+		c, err := peers[0].Dial(context.Background(), dead.Self(), mesh.KindRaft)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.Silence()
+		began := time.Now()
+		if _, err := io.ReadAll(c); err == nil {
+			t.Error("read on")
+		}
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("a held stream ended after %v", d)
+		} else {
+			t.Logf("a held stream ended after %v", d)
+		}
+		if s := peers[0].state(dead.Self()); s != mesh.StateSuspect && s != mesh.StateFailed {
+			t.Errorf("it is %s", s)
+		}
+		again := time.Now()
+		if _, err := peers[1].Dial(context.Background(), dead.Self(), mesh.KindRaft); err == nil {
+			t.Error("dialled")
+		}
+		if d := time.Since(again); d > 5*time.Second {
+			t.Errorf("dialling it took %v", d)
+		}
+		for _, p := range peers[:4] {
+			p.until(t, "failed", func([]mesh.Member) bool { return p.state(dead.Self()) == mesh.StateFailed })
+		}
+		if d := time.Since(began); d > 10*time.Second {
+			t.Errorf("seen failed by all after %v", d)
+		} else {
+			t.Logf("seen failed by all after %v", d)
+		}
+	})
+}
+
+func TestLeave(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		peers := w.start(5)
+		for _, p := range peers {
+			p.untilAlive(t, 5)
+		}
+		began := time.Now()
+		if err := peers[2].Leave(context.Background()); err != nil {
+			t.Error(err)
+		}
+		t.Logf("goodbye took %v", time.Since(began))
+		peers[2].stop()
+		for i, p := range peers {
+			if i != 2 {
+				p.until(t, "left", func([]mesh.Member) bool { return p.state(peers[2].Self()) == mesh.StateLeft })
+			}
+		}
+		t.Logf("seen by all after %v", time.Since(began))
+		// Who left may come back.
+		c := peers[2].config
+		c.Socket = w.socket()
+		p := w.open(c)
+		p.AddSeeds(peers[0].Seeds())
+		p.untilAlive(t, 5)
+		peers[4].untilAlive(t, 5)
+	})
+}
+
+// The halves of a mesh that was cut for long find each other again.
+func TestPartitionHeals(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		peers := w.start(6)
+		for _, p := range peers {
+			p.untilAlive(t, 6)
+		}
+		for _, p := range peers[:3] {
+			w.cut.move(p.Addr(), 1)
+		}
+		for _, p := range peers {
+			p.untilAlive(t, 3)
+		}
+		time.Sleep(10 * time.Minute) // longer than the dead are remembered by gossip
+		for _, p := range peers[:3] {
+			w.cut.move(p.Addr(), 0)
+		}
+		began := time.Now()
+		for _, p := range peers {
+			p.untilAlive(t, 6)
+		}
+		t.Logf("healed after %v", time.Since(began))
+		if d := time.Since(began); d > time.Minute {
+			t.Errorf("healed after %v", d)
+		}
+	})
+}
+
+// A peer that was removed loses its connections and is kept out.
+func TestRevokedPeer(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		peers := w.start(3)
+		for _, p := range peers {
+			p.untilAlive(t, 3)
+			p.echo(mesh.KindRPC)
+		}
+		bad := peers[2]
+		c, err := bad.Dial(context.Background(), peers[0].Self(), mesh.KindRPC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.mu.Lock()
+		w.revoked[bad.Self()] = true
+		w.mu.Unlock()
+		began := time.Now()
+		for _, p := range peers[:2] {
+			p.Disconnect(bad.Self())
+		}
+		if _, err := io.ReadAll(c); err == nil {
+			t.Error("read on")
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("its stream ended after %v", d)
+		}
+		if _, err := bad.Dial(context.Background(), peers[0].Self(), mesh.KindRPC); err == nil {
+			t.Error("it dialled")
+		}
+		if _, err := peers[0].Dial(context.Background(), bad.Self(), mesh.KindRPC); err == nil {
+			t.Error("it was dialled")
+		}
+		time.Sleep(time.Minute)
+		if s := peers[0].state(bad.Self()); s != "" {
+			t.Errorf("it is %s", s)
+		}
+		peers[0].untilAlive(t, 2)
+	})
+}
+
+// Certificates are renewed in time, connections live on, and a failed renewal
+// is tried again.
+func TestRenewal(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.life = time.Hour
+		renew := func(fail int) (func(context.Context, ed25519.PublicKey) ([]byte, error), *int) {
+			calls := 0
+			return func(_ context.Context, key ed25519.PublicKey) ([]byte, error) {
+				if calls++; calls <= fail {
+					return nil, errors.New("no leader")
+				}
+				return w.ca.Issue(mesh.IssueRequest{PublicKey: key, Now: w.now(), Lifetime: w.life})
+			}, &calls
+		}
+		var peers []*peer
+		var calls []*int
+		for i := range 3 {
+			c := w.config()
+			c.Dir = t.TempDir()
+			if err := c.Credentials.Save(c.Dir); err != nil {
+				t.Fatal(err)
+			}
+			f, n := renew(i * 3)
+			c.Renew = f
+			calls = append(calls, n)
+			p := w.open(c)
+			p.echo(mesh.KindRPC)
+			peers = append(peers, p)
+			p.AddSeeds(peers[0].Seeds())
+		}
+		for _, p := range peers {
+			p.untilAlive(t, 3)
+		}
+		time.Sleep(2*w.life - 20*time.Minute) // renewed after 40 and 80 minutes
+		for i, p := range peers {
+			if left := time.Until(p.CertificateExpires()); left < w.life/4 {
+				t.Errorf("%s: its certificate is valid for %v", p.config.Name, left)
+			}
+			kept, err := mesh.LoadCredentials(p.config.Dir)
+			if err != nil || string(kept.CertificateDER) == string(p.config.Credentials.CertificateDER) {
+				t.Errorf("%s: the new certificate was not kept: %v", p.config.Name, err)
+			}
+			if want := 2 + i*3; *calls[i] < want || *calls[i] > want+1 {
+				t.Errorf("%s: renewed %d times, want %d", p.config.Name, *calls[i], want)
+			}
+			p.untilAlive(t, 3)
+			if _, err := say(context.Background(), p, peers[(i+1)%3].Self(), mesh.KindRPC, "x"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A certificate that was not renewed ends the peer's connections.
+func TestExpiry(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.life = 10 * time.Minute
+		peers := w.start(2)
+		peers[0].untilAlive(t, 2)
+		peers[0].echo(mesh.KindRPC)
+		c, err := peers[1].Dial(context.Background(), peers[0].Self(), mesh.KindRPC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := io.ReadAll(c); err == nil {
+			t.Error("read on")
+		}
+		if d := time.Since(began); d < w.life-time.Minute || d > w.life+5*time.Minute {
+			t.Errorf("the stream ended after %v", d)
+		}
+		if _, err := peers[1].Dial(context.Background(), peers[0].Self(), mesh.KindRPC); err == nil {
+			t.Error("dialled with an expired certificate")
+		}
+	})
+}
+
+// Connections that nobody uses do not pile up.
+func TestIdleConnectionsEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		const n = 40
+		peers := w.start(n)
+		for _, p := range peers {
+			p.untilAlive(t, n)
+		}
+		time.Sleep(5 * time.Minute)
+		sum := 0
+		for _, p := range peers {
+			p.untilAlive(t, n)
+			sum += p.Connections()
+		}
+		t.Logf("%d peers hold %.1f connections each", n, float64(sum)/n)
+	})
+}

@@ -215,7 +215,7 @@ func TestRevokedPeer(t *testing.T) {
 // is tried again.
 func TestRenewal(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		w.life = time.Hour
+		w.life = 15 * time.Minute
 		renew := func(fail int) (func(context.Context, ed25519.PublicKey) ([]byte, error), *int) {
 			calls := 0
 			return func(_ context.Context, key ed25519.PublicKey) ([]byte, error) {
@@ -244,7 +244,7 @@ func TestRenewal(t *testing.T) {
 		for _, p := range peers {
 			p.untilAlive(t, 3)
 		}
-		time.Sleep(2*w.life - 20*time.Minute) // renewed after 40 and 80 minutes
+		time.Sleep(25 * time.Minute) // renewed after about 10 and 20
 		for i, p := range peers {
 			if left := time.Until(p.CertificateExpires()); left < w.life/4 {
 				t.Errorf("%s: its certificate is valid for %v", p.config.Name, left)
@@ -291,12 +291,12 @@ func TestExpiry(t *testing.T) {
 // Connections that nobody uses do not pile up.
 func TestIdleConnectionsEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		const n = 40
+		const n = 20
 		peers := w.start(n)
 		for _, p := range peers {
 			p.untilAlive(t, n)
 		}
-		time.Sleep(5 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		sum := 0
 		for _, p := range peers {
 			p.untilAlive(t, n)

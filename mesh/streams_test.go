@@ -168,8 +168,9 @@ func TestStreamsAreAuthorised(t *testing.T) {
 		voters[voter.Self()] = true
 		server.echo(mesh.KindRaft)
 		server.echo(mesh.KindRPC)
+		voter.AddSeeds(server.Seeds())
+		computer.AddSeeds(server.Seeds())
 		for _, p := range []*peer{voter, computer} {
-			p.AddSeeds(server.Seeds())
 			p.untilAlive(t, 3)
 			if _, err := say(context.Background(), p, server.Self(), mesh.KindRPC, "x"); err != nil {
 				t.Errorf("rpc: %v", err)

@@ -14,6 +14,9 @@ import (
 
 // Request implements [protocol.Instances].
 func (c *Client) Request(ctx context.Context, in protocol.RequestInput) (out protocol.Instance, err error) {
+	if err := in.Check(); err != nil {
+		return out, err
+	}
 	err = c.call(ctx, http.MethodPost, path("instances"), nil, in, &out)
 	return out, err
 }

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/slapmesh/slapmesh/protocol"
@@ -31,49 +29,20 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (io.ReadCloser
 		buf.Grow(int(n) + bytes.MinRead)
 	}
 	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
-	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+		return io.NopCloser(&buf), nil
+	}
+	w.Header().Set("Connection", "close") // the rest of the body is not waited for: the deadline stays
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return nil, malformed(http.StatusRequestEntityTooLarge, "body has more than %d bytes", maxBody)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, malformed(http.StatusRequestTimeout, "body did not arrive within %v", s.cfg.BodyTimeout)
-	case err != nil:
+	default:
 		return nil, malformed(http.StatusBadRequest, "body was cut short")
 	}
-	return io.NopCloser(&buf), nil
-}
-
-// decode reads a body that is one JSON object of known fields.
-func decode(r *http.Request, into any) error {
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && t != "application/json" {
-		return malformed(http.StatusUnsupportedMediaType, "body is %.60s: application/json wanted", t)
-	}
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return badJSON(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return malformed(http.StatusBadRequest, "body: something follows the JSON object")
-	}
-	return nil
-}
-
-func badJSON(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.Is(err, io.EOF):
-		return malformed(http.StatusBadRequest, "body is empty: a JSON object wanted")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return malformed(http.StatusBadRequest, "body: the JSON object is cut short")
-	case errors.As(err, &syntax):
-		return malformed(http.StatusBadRequest, "body: not JSON at byte %d: %v", syntax.Offset, syntax)
-	case errors.As(err, &kind):
-		return malformed(http.StatusUnprocessableEntity, "body: %s is a JSON %s: %s wanted", kind.Field, kind.Value, kind.Type)
-	}
-	return malformed(http.StatusUnprocessableEntity, "body: %s", strings.TrimPrefix(err.Error(), "json: "))
 }
 
 // answer writes a value as JSON.

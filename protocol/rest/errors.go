@@ -135,12 +135,24 @@ func translate(_ huma.Context, _ string, v any) (any, error) {
 		return p, nil
 	}
 	var texts []string
-	for _, e := range m.Errors {
-		p.Errors = append(p.Errors, protocol.Fault{Location: e.Location, Message: e.Message})
-		texts = append(texts, strings.TrimPrefix(strings.TrimPrefix(e.Location+": "+e.Message, "body."), ": "))
+	for _, e := range m.Errors[:min(len(m.Errors), maxFaults)] {
+		f := protocol.Fault{Location: short(strings.TrimPrefix(e.Location, "body.")), Message: short(e.Message)}
+		p.Errors = append(p.Errors, f)
+		texts = append(texts, strings.TrimPrefix(f.Location+": "+f.Message, ": "))
 	}
 	if len(texts) > 0 {
 		p.Detail += ": " + strings.Join(texts, "; ")
 	}
 	return p, nil
+}
+
+// maxFaults bounds how many faults an answer lists, and maxFault how long each
+// is: what was sent is not sent back.
+const maxFaults, maxFault = 8, 100
+
+func short(s string) string {
+	if len(s) > maxFault {
+		return strings.ToValidUTF8(s[:maxFault], "") + "…"
+	}
+	return s
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -17,22 +18,49 @@ import (
 // maxWait bounds how long a request may ask to be held.
 const maxWait = time.Hour
 
+type requestCall struct {
+	Wait string `query:"wait" maxLength:"20" doc:"answer when it is as requested, but after this duration at the latest, such as 30s"`
+	Body protocol.RequestInput
+}
+
+type stateCall struct {
+	Reference string `path:"reference" doc:"the requester's own reference"`
+	Account   string `query:"account" maxLength:"64" doc:"whose instance; the caller's own, if not given"`
+	Wait      string `query:"wait" maxLength:"20" doc:"answer when it is as requested, but after this duration at the latest, such as 30s"`
+	Body      protocol.StateInput
+}
+
 func (s *Server) instances() {
 	instance := reflect.TypeFor[protocol.Instance]()
+	underWay := func() map[string]*huma.Response {
+		return map[string]*huma.Response{"202": s.says("Accepted; it is on its way", instance)}
+	}
+	registerReply(s, huma.Operation{
+		OperationID: "request", Method: http.MethodPost, Path: "/v1/instances", Tags: []string{"instances"},
+		Summary: "Create an instance, or change it; the same request again changes nothing", Responses: underWay(),
+	}, func(ctx context.Context, v protocol.Service, in *requestCall) (*reply[protocol.Instance], error) {
+		wait, err := waitOf(in.Wait)
+		if err = cmp.Or(err, in.Body.Check()); err != nil {
+			return nil, err
+		}
+		i, err := v.Request(ctx, in.Body)
+		return settle(ctx, v, wait, i, err)
+	})
+	registerReply(s, huma.Operation{
+		OperationID: "set-state", Method: http.MethodPut, Path: "/v1/instances/{reference}/state", Tags: []string{"instances"},
+		Summary: "Start, stop or destroy an instance", Responses: underWay(),
+	}, func(ctx context.Context, v protocol.Service, in *stateCall) (*reply[protocol.Instance], error) {
+		wait, err := waitOf(in.Wait)
+		if err != nil {
+			return nil, err
+		}
+		i, err := v.SetState(ctx, protocol.Ref{Reference: in.Reference, Account: in.Account}, in.Body.State)
+		return settle(ctx, v, wait, i, err)
+	})
+
 	reference := parameter("path", "reference", "string", "the requester's own reference")
 	account := parameter("query", "account", "string", "whose instance; the caller's own, if not given")
-	wait := parameter("query", "wait", "string", "answer when it is as requested, but after this duration at the latest, such as 30s")
-	watch := parameter("query", "watch", "boolean", "answer with server-sent events: each value is an instance, now and whenever it changes")
-	underWay := map[string]*huma.Response{
-		"200": s.says("It is as requested", instance),
-		"202": s.says("Accepted; it is on its way", instance),
-	}
-
-	s.direct(huma.Operation{
-		OperationID: "request", Method: http.MethodPost, Path: "/v1/instances", Tags: []string{"instances"},
-		Summary:    "Create an instance, or change it; the same request again changes nothing",
-		Parameters: []*huma.Param{wait}, RequestBody: s.takes(reflect.TypeFor[protocol.RequestInput]()), Responses: underWay,
-	}, s.request)
+	watch := parameter("query", "watch", "boolean", "answer with server-sent events: each \"instance\" is one, now and whenever it changes; an \"error\" is the last")
 	s.direct(huma.Operation{
 		OperationID: "list-instances", Method: http.MethodGet, Path: "/v1/instances", Tags: []string{"instances"},
 		Summary:    "Your instances",
@@ -45,65 +73,25 @@ func (s *Server) instances() {
 		Parameters: []*huma.Param{reference, account, watch},
 		Responses:  map[string]*huma.Response{"200": s.says("The instance", instance)},
 	}, s.show)
-	s.direct(huma.Operation{
-		OperationID: "set-state", Method: http.MethodPut, Path: "/v1/instances/{reference}/state", Tags: []string{"instances"},
-		Summary:    "Start, stop or destroy an instance",
-		Parameters: []*huma.Param{reference, account, wait}, RequestBody: s.takes(reflect.TypeFor[protocol.StateInput]()), Responses: underWay,
-	}, s.setState)
-}
-
-// request is the call that everybody waits for: it is decoded and checked by
-// hand, which costs half of what a walk over its schema does.
-func (s *Server) request(w http.ResponseWriter, r *http.Request) error {
-	var in protocol.RequestInput
-	if err := decode(r, &in); err != nil {
-		return err
-	}
-	if err := in.Check(); err != nil {
-		return err
-	}
-	wait, err := waitOf(r)
-	if err != nil {
-		return err
-	}
-	instance, err := serviceOf(r.Context()).Request(r.Context(), in)
-	return s.settle(w, r, wait, instance, err)
-}
-
-func (s *Server) setState(w http.ResponseWriter, r *http.Request) error {
-	var in protocol.StateInput
-	if err := decode(r, &in); err != nil {
-		return err
-	}
-	switch in.State {
-	case protocol.RequestStarted, protocol.RequestStopped, protocol.RequestDestroyed:
-	default:
-		return protocol.Errorf(protocol.ErrInvalid, "state %.40q is none of started, stopped, destroyed", in.State)
-	}
-	wait, err := waitOf(r)
-	if err != nil {
-		return err
-	}
-	instance, err := serviceOf(r.Context()).SetState(r.Context(), refOf(r), in.State)
-	return s.settle(w, r, wait, instance, err)
 }
 
 // settle answers with an instance, after waiting for it if that was asked.
-func (s *Server) settle(w http.ResponseWriter, r *http.Request, wait time.Duration, i protocol.Instance, err error) error {
+func settle(ctx context.Context, v protocol.Service, wait time.Duration, i protocol.Instance, err error) (*reply[protocol.Instance], error) {
+	if err == nil && wait > 0 && !i.Settled() {
+		i, err = waited(ctx, v, wait, i)
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if wait > 0 && !i.Settled() {
-		if i, err = waited(r.Context(), serviceOf(r.Context()), wait, i); err != nil {
-			return err
-		}
+	return &reply[protocol.Instance]{Status: statusOf(i, http.StatusOK), Body: i.Filled()}, nil
+}
+
+// statusOf tells an instance that is as requested from one on its way.
+func statusOf(i protocol.Instance, settled int) int {
+	if i.Settled() {
+		return settled
 	}
-	status := http.StatusOK
-	if !i.Settled() {
-		status = http.StatusAccepted
-	}
-	s.answer(w, r, status, i.Filled())
-	return nil
+	return http.StatusAccepted
 }
 
 // waited follows an instance for a while. One that goes into error, or that
@@ -180,17 +168,13 @@ func flag(query url.Values, name string) (bool, error) {
 	return v, nil
 }
 
-func waitOf(r *http.Request) (time.Duration, error) {
-	if r.URL.RawQuery == "" {
-		return 0, nil
-	}
-	text := r.URL.Query().Get("wait")
+func waitOf(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 || wait > maxWait {
-		return 0, protocol.Errorf(protocol.ErrInvalid, "wait is %.40q: a duration of at most %v wanted, such as 30s", text, maxWait)
+		return 0, protocol.Errorf(protocol.ErrInvalid, "wait is %q: a duration of at most %v wanted, such as 30s", text, maxWait)
 	}
 	return wait, nil
 }

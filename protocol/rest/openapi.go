@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -45,9 +46,11 @@ func (s *Server) document() huma.Config {
 	}
 }
 
-// reply is what huma writes: a status, if not the usual one, and a value.
+// reply is what huma writes.
 type reply[T any] struct {
-	Body T
+	Status   int    // 0 is the usual one
+	Location string `header:"Location"`
+	Body     T
 }
 
 // none is for calls that take nothing, or say nothing.
@@ -55,36 +58,35 @@ type none struct{}
 
 // register adds a call that huma decodes, checks and documents.
 func register[I, O any](s *Server, op huma.Operation, f func(context.Context, protocol.Service, *I) (O, error)) {
-	s.describe(&op)
-	op.BodyReadTimeout = -1 // the body is here already, see readBody
-	op.MaxBodyBytes = maxBody
-	huma.Register(s.api, op, func(ctx context.Context, in *I) (*reply[O], error) {
-		out, err := f(ctx, serviceOf(ctx), in)
-		if err != nil {
-			return nil, s.humaError(ctx, op, err)
-		}
-		return &reply[O]{out}, nil
+	registerReply(s, op, func(ctx context.Context, v protocol.Service, in *I) (*reply[O], error) {
+		out, err := f(ctx, v, in)
+		return &reply[O]{Status: cmp.Or(op.DefaultStatus, http.StatusOK), Body: out}, err
 	})
 }
 
 // registerQuiet is register for calls that answer with nothing.
 func registerQuiet[I any](s *Server, op huma.Operation, f func(context.Context, protocol.Service, *I) error) {
-	s.describe(&op)
-	op.BodyReadTimeout = -1 // the body is here already, see readBody
-	huma.Register(s.api, op, func(ctx context.Context, in *I) (*none, error) {
-		if err := f(ctx, serviceOf(ctx), in); err != nil {
-			return nil, s.humaError(ctx, op, err)
-		}
-		return nil, nil
+	registerReply(s, op, func(ctx context.Context, v protocol.Service, in *I) (*none, error) {
+		return nil, f(ctx, v, in)
 	})
 }
 
-func (s *Server) humaError(ctx context.Context, op huma.Operation, err error) error {
-	return &humaProblem{s.report(ctx, op.Method, op.Path, err)}
+// registerReply is register for calls that choose their status.
+func registerReply[I, R any](s *Server, op huma.Operation, f func(context.Context, protocol.Service, *I) (*R, error)) {
+	s.describe(&op)
+	op.BodyReadTimeout = -1 // the body is here already, see readBody
+	op.MaxBodyBytes = maxBody
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*R, error) {
+		out, err := f(ctx, serviceOf(ctx), in)
+		if err != nil {
+			return nil, &humaProblem{s.report(ctx, op.Method, op.Path, err)}
+		}
+		return out, nil
+	})
 }
 
-// direct adds a call that is handled here and only documented by huma: those
-// that stream, and the ones that everybody waits for.
+// direct adds a call that is handled here and only documented by huma, because
+// it streams or may be asked to.
 func (s *Server) direct(op huma.Operation, f func(http.ResponseWriter, *http.Request) error) {
 	s.describe(&op)
 	s.api.OpenAPI().AddOperation(&op)
@@ -115,11 +117,6 @@ func (s *Server) schema(t reflect.Type) *huma.Schema {
 // says is one answer of an operation that is not huma's.
 func (s *Server) says(text string, t reflect.Type) *huma.Response {
 	return &huma.Response{Description: text, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(t)}}}
-}
-
-// takes is the body of an operation that is not huma's.
-func (s *Server) takes(t reflect.Type) *huma.RequestBody {
-	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(t)}}}
 }
 
 // parameter describes one that an operation reads itself.

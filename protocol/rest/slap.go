@@ -2,6 +2,7 @@ package rest
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -16,9 +17,8 @@ import (
 // clients send all that they want each time, so what is left out goes back to
 // its default.
 type SlapRequest struct {
-	SoftwareRelease string                     `json:"software_release" doc:"name or address of the release"`
-	InstanceID      string                     `json:"instance_id" doc:"the requester's own reference"`
-	Title           string                     `json:"title,omitempty" doc:"another name of instance_id"`
+	SoftwareRelease string                     `json:"software_release" minLength:"1" maxLength:"1024" doc:"name or address of the release"`
+	InstanceID      string                     `json:"instance_id" minLength:"1" maxLength:"128" doc:"the requester's own reference"`
 	InstanceType    string                     `json:"instance_type,omitempty"`
 	Parameters      map[string]json.RawMessage `json:"parameters,omitempty"`
 	SLA             map[string]string          `json:"sla,omitempty" doc:"what the computer must be"`
@@ -38,54 +38,32 @@ type SlapInstance struct {
 }
 
 func (s *Server) slap() {
-	answer := reflect.TypeFor[SlapInstance]()
-	s.direct(huma.Operation{
+	registerReply(s, huma.Operation{
 		OperationID: "slap-request", Method: http.MethodPost, Path: "/software_instance_module/", Tags: []string{"slap"},
-		Summary:     "Request an instance, as clients of the original do",
-		RequestBody: s.takes(reflect.TypeFor[SlapRequest]()),
+		Summary: "Request an instance, as clients of the original do", DefaultStatus: http.StatusCreated,
 		Responses: map[string]*huma.Response{
-			"201": s.says("It is as requested", answer),
-			"202": s.says("Accepted; ask again at the url", answer),
+			"202": s.says("Accepted; ask again at the url", reflect.TypeFor[SlapInstance]()),
 		},
-	}, s.slapRequest)
-}
-
-func (s *Server) slapRequest(w http.ResponseWriter, r *http.Request) error {
-	var in SlapRequest
-	if err := decode(r, &in); err != nil {
-		return err
-	}
-	request := in.request()
-	switch {
-	case request.Reference == "":
-		return protocol.Errorf(protocol.ErrInvalid, "instance_id is missing: name the instance, as in db1")
-	case request.Release == "":
-		return protocol.Errorf(protocol.ErrInvalid, "software_release is missing: say what to run, as in mariadb")
-	}
-	if err := request.Check(); err != nil {
-		return err
-	}
-	i, err := serviceOf(r.Context()).Request(r.Context(), request)
-	if err != nil {
-		return err
-	}
-	i = i.Filled()
-	status := http.StatusCreated
-	if !i.Settled() {
-		status = http.StatusAccepted
-	}
-	at := "/v1/instances/" + url.PathEscape(i.Reference)
-	w.Header().Set("Location", at)
-	s.answer(w, r, status, SlapInstance{
-		InstanceID: i.Reference, URL: at, Status: i.State, Connection: i.Connection,
-		ComputerID: i.Computer, PartitionID: i.Partition, InstanceGUID: i.ID,
+	}, func(ctx context.Context, v protocol.Service, in *struct{ Body SlapRequest }) (*reply[SlapInstance], error) {
+		request := in.Body.request()
+		if err := request.Check(); err != nil {
+			return nil, err
+		}
+		i, err := v.Request(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		at := "/v1/instances/" + url.PathEscape(i.Reference)
+		return &reply[SlapInstance]{statusOf(i, http.StatusCreated), at, SlapInstance{
+			InstanceID: i.Reference, URL: at, Status: i.State, Connection: i.Filled().Connection,
+			ComputerID: i.Computer, PartitionID: i.Partition, InstanceGUID: i.ID,
+		}}, nil
 	})
-	return nil
 }
 
 func (in SlapRequest) request() protocol.RequestInput {
 	out := protocol.RequestInput{
-		Reference: cmp.Or(in.InstanceID, in.Title), Release: in.SoftwareRelease, Type: in.InstanceType,
+		Reference: in.InstanceID, Release: in.SoftwareRelease, Type: in.InstanceType,
 		Parameters: in.Parameters, ReplaceParameters: true, Filter: in.SLA,
 		State: cmp.Or(in.Status, protocol.RequestStarted),
 	}

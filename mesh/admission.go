@@ -48,7 +48,10 @@ var ErrRefused = errors.New("refused")
 // refusal is an error whose text may be shown to a stranger.
 type refusal struct{ reason string }
 
-func (r refusal) Error() string        { return r.reason }
+// Error is the reason.
+func (r refusal) Error() string { return r.reason }
+
+// Is makes a refusal match ErrRefused.
 func (r refusal) Is(target error) bool { return target == ErrRefused }
 
 // Refuse makes the error with which an Admitter tells the newcomer why.
@@ -57,6 +60,7 @@ func Refuse(reason string) error { return refusal{reason} }
 // nobody is the Admitter of a peer that has none.
 type nobody struct{}
 
+// Admit refuses.
 func (nobody) Admit(context.Context, Admission) (AdmissionReply, error) {
 	return AdmissionReply{}, Refuse("this peer admits nobody: join through another one")
 }
@@ -149,10 +153,9 @@ func (d *door) serve(ctx context.Context, c *quic.Conn) {
 		return
 	}
 	_ = stream.Close() // what matters is whether the newcomer read it
-	select {
-	case <-c.Context().Done():
-	case <-time.After(joinLingering):
-	}
+	lingering, done := context.WithTimeout(c.Context(), joinLingering)
+	defer done()
+	<-lingering.Done()
 }
 
 // answer decides on a request.

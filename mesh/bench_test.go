@@ -130,7 +130,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	word := make([]byte, 64)
 	for b.Loop() {
 		if _, err := c.Write(word); err != nil {
@@ -158,7 +158,7 @@ func BenchmarkBulk(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	chunk := make([]byte, 1<<20)
 	b.SetBytes(int64(len(chunk)))
 	for b.Loop() {

@@ -90,7 +90,10 @@ var (
 	_ HalfCloser = (*conn)(nil)
 )
 
-func (c *conn) LocalAddr() net.Addr  { return Addr{c.local} }
+// LocalAddr is this peer.
+func (c *conn) LocalAddr() net.Addr { return Addr{c.local} }
+
+// RemoteAddr is the other peer.
 func (c *conn) RemoteAddr() net.Addr { return Addr{c.remote} }
 
 // Read is that of a stream, with the errors that network code expects.

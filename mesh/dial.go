@@ -76,7 +76,7 @@ func (s *links) dialLocked(id PeerID) *dialling {
 	}
 	s.dials[id] = d
 	s.wg.Go(func() {
-		d.link, d.err = s.dial(id)
+		d.link, d.err = s.dial(s.ctx, id)
 		s.mu.Lock()
 		delete(s.dials, id)
 		pending := d.pending
@@ -104,7 +104,7 @@ func (s *links) dialLocked(id PeerID) *dialling {
 }
 
 // dial connects to a peer at any of its addresses.
-func (s *links) dial(id PeerID) (*link, error) {
+func (s *links) dial(ctx context.Context, id PeerID) (*link, error) {
 	if s.wall.revoked(id) {
 		return nil, errors.New("the peer was removed from the mesh")
 	}
@@ -117,7 +117,7 @@ func (s *links) dial(id PeerID) (*link, error) {
 	if len(addresses) == 0 {
 		return nil, errNoAddress
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.profile.Handshake)
+	ctx, cancel := context.WithTimeout(ctx, s.profile.Handshake)
 	defer cancel()
 	c, err := dialAny(ctx, s.transport, addresses, s.wall.client(id), quicConfig(s.profile))
 	if err != nil {

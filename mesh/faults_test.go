@@ -22,7 +22,8 @@ func TestRestart(t *testing.T) {
 		{"at the same port", func(w *world, old net.Addr) net.PacketConn { return w.socketAt(old.(*net.UDPAddr)) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(w *world) {
+				t := w.t
 				peers := w.start(3)
 				c := w.config()
 				c.Dir = t.TempDir()
@@ -73,7 +74,8 @@ func TestRestart(t *testing.T) {
 // A peer that is dead costs those who hold streams to it, or dial it,
 // seconds; all see it gone.
 func TestKilledPeer(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(5)
 		for _, p := range peers {
 			p.untilAlive(t, 5)
@@ -116,7 +118,8 @@ func TestKilledPeer(t *testing.T) {
 }
 
 func TestLeave(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(5)
 		for _, p := range peers {
 			p.untilAlive(t, 5)
@@ -145,7 +148,8 @@ func TestLeave(t *testing.T) {
 
 // The halves of a mesh that was cut for long find each other again.
 func TestPartitionHeals(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(6)
 		for _, p := range peers {
 			p.untilAlive(t, 6)
@@ -173,7 +177,8 @@ func TestPartitionHeals(t *testing.T) {
 
 // A peer that was removed loses its connections and is kept out.
 func TestRevokedPeer(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(3)
 		for _, p := range peers {
 			p.untilAlive(t, 3)
@@ -214,7 +219,8 @@ func TestRevokedPeer(t *testing.T) {
 // Certificates are renewed in time, connections live on, and a failed renewal
 // is tried again.
 func TestRenewal(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		w.life = 15 * time.Minute
 		renew := func(fail int) (func(context.Context, ed25519.PublicKey) ([]byte, error), *int) {
 			calls := 0
@@ -266,7 +272,8 @@ func TestRenewal(t *testing.T) {
 
 // A certificate that was not renewed ends the peer's connections.
 func TestExpiry(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		w.life = 10 * time.Minute
 		peers := w.start(2)
 		peers[0].untilAlive(t, 2)
@@ -290,7 +297,8 @@ func TestExpiry(t *testing.T) {
 
 // Connections that nobody uses do not pile up.
 func TestIdleConnectionsEnd(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		const n = 20
 		peers := w.start(n)
 		for _, p := range peers {

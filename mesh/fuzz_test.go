@@ -13,6 +13,7 @@ import (
 
 // seeds adds value, cuts of it and changes in it.
 func seeds(f *testing.F, value []byte) {
+	f.Helper()
 	f.Add(value)
 	f.Add([]byte{})
 	for _, n := range []int{1, len(value) / 2, len(value) - 1} {

@@ -1,14 +1,10 @@
 package mesh
 
 import (
-	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,99 +153,4 @@ func (g *gossip) descriptor(n *memberlist.Node) (Descriptor, error) {
 	}
 	g.verified[string(n.Meta)] = d
 	return d, nil
-}
-
-// delegate is what memberlist asks and tells. It is called while memberlist
-// holds its locks, so it must not call back.
-type delegate struct{ g *gossip }
-
-// NodeMeta is this peer's descriptor.
-func (d delegate) NodeMeta(int) []byte { return d.g.own.Load().encoded }
-
-// NotifyMsg, GetBroadcasts, LocalState and MergeRemoteState carry what is not
-// membership: nothing.
-func (delegate) NotifyMsg([]byte)                {}
-func (delegate) GetBroadcasts(int, int) [][]byte { return nil }
-func (delegate) LocalState(bool) []byte          { return nil }
-func (delegate) MergeRemoteState([]byte, bool)   {}
-
-// NotifyAlive refuses who is not who it says, not of this mesh, or removed.
-func (d delegate) NotifyAlive(n *memberlist.Node) error {
-	desc, err := d.g.descriptor(n)
-	switch {
-	case err != nil:
-		return err
-	case string(desc.Peer) != n.Name || !n.Addr.Equal(syntheticIP(desc.Peer)):
-		return errors.New("the descriptor is another peer's")
-	case d.g.wall.revoked(desc.Peer):
-		return errors.New("the peer was removed from the mesh")
-	case !d.g.book.put(desc):
-		return errors.New("a newer descriptor of it is known")
-	}
-	return nil
-}
-
-// NotifyJoin marks a peer alive.
-func (d delegate) NotifyJoin(n *memberlist.Node) { d.g.book.mark(PeerID(n.Name), StateAlive) }
-
-// NotifyUpdate is told again what NotifyAlive recorded.
-func (d delegate) NotifyUpdate(*memberlist.Node) {}
-
-// NotifyLeave marks a peer gone: left if its last word was goodbye.
-func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.book.mark(PeerID(n.Name), StateFailed) }
-
-// transport lets memberlist reach peers by name.
-type transport struct{ g *gossip }
-
-var _ memberlist.NodeAwareTransport = transport{}
-
-const syntheticPort = 1
-
-// syntheticIP is the address that memberlist believes a peer to have.
-func syntheticIP(id PeerID) net.IP {
-	sum := sha256.Sum256([]byte(id))
-	sum[0] = 0xfd // a private address
-	return net.IP(sum[:16])
-}
-
-func syntheticAddress(id PeerID) string {
-	return fmt.Sprintf("[%s]:%d", syntheticIP(id), syntheticPort)
-}
-
-var errNameless = errors.New("gossip: a node name is required")
-
-func (t transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
-	return syntheticIP(t.g.self), syntheticPort, nil
-}
-func (t transport) PacketCh() <-chan *memberlist.Packet                 { return t.g.packets }
-func (t transport) StreamCh() <-chan net.Conn                           { return t.g.accepted }
-func (t transport) Shutdown() error                                     { return nil }
-func (t transport) WriteTo([]byte, string) (time.Time, error)           { return time.Time{}, errNameless }
-func (t transport) DialTimeout(string, time.Duration) (net.Conn, error) { return nil, errNameless }
-
-// WriteToAddress never blocks and never fails: an error other than a network
-// failure would keep memberlist from ever suspecting the peer.
-func (t transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
-	t.g.links.gossip(PeerID(a.Name), append([]byte{datagramGossip}, b...))
-	return t.g.wall.clock(), nil
-}
-
-// DialAddressTimeout opens a stream to a peer by its name.
-func (t transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(t.g.links.ctx, timeout)
-	defer cancel()
-	c, err := t.g.streams.open(ctx, PeerID(a.Name), kindGossip)
-	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: "tcp-mesh", Addr: Addr{PeerID(a.Name)}, Err: err}
-	}
-	return c, nil
-}
-
-// debugWriter logs what memberlist prints. All of it is of interest only to
-// who looks for it: what matters is told by the changes of Members.
-type debugWriter struct{ log *slog.Logger }
-
-func (w debugWriter) Write(line []byte) (int, error) {
-	w.log.Debug("memberlist", "line", strings.TrimSpace(string(line)))
-	return len(line), nil
 }

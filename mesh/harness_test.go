@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 // be used any number of times unless a test says otherwise.
 type world struct {
 	tb    testing.TB
+	t     *testing.T // in a bubble
 	ca    *mesh.CA
 	token mesh.Token
 	now   func() time.Time
@@ -56,14 +57,15 @@ func newWorld(tb testing.TB) *world {
 }
 
 // inBubble runs f in virtual time on a simulated network.
-func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
+func inBubble(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.cut = &cutRouter{groups: map[string]int{}}
 		w.net = &simnet.Simnet{Router: w.cut}
 		t.Cleanup(func() { time.Sleep(time.Minute) }) // for the last probe of memberlist
-		f(t, w)
+		w.t = t
+		f(w)
 	})
 }
 
@@ -210,8 +212,8 @@ func (w *world) start(n int) []*peer {
 }
 
 // until waits for a condition on the peer's members.
-func (p *peer) until(t testing.TB, what string, ok func([]mesh.Member) bool) time.Duration {
-	t.Helper()
+func (p *peer) until(tb testing.TB, what string, ok func([]mesh.Member) bool) time.Duration {
+	tb.Helper()
 	changed := p.Watch()
 	begin := time.Now()
 	limit := time.NewTimer(2 * time.Minute)
@@ -223,15 +225,15 @@ func (p *peer) until(t testing.TB, what string, ok func([]mesh.Member) bool) tim
 		select {
 		case <-changed:
 		case <-limit.C:
-			t.Fatalf("%s: not %s: %+v", p.config.Name, what, p.Members())
+			tb.Fatalf("%s: not %s: %+v", p.config.Name, what, p.Members())
 		}
 	}
 }
 
 // untilAlive waits until the peer sees n peers alive.
-func (p *peer) untilAlive(t testing.TB, n int) time.Duration {
-	t.Helper()
-	return p.until(t, fmt.Sprintf("%d alive", n), func(all []mesh.Member) bool { return alive(all) == n })
+func (p *peer) untilAlive(tb testing.TB, n int) time.Duration {
+	tb.Helper()
+	return p.until(tb, fmt.Sprintf("%d alive", n), func(all []mesh.Member) bool { return alive(all) == n })
 }
 
 func alive(all []mesh.Member) (n int) {
@@ -262,8 +264,8 @@ func (p *peer) echo(kind mesh.Kind) {
 				return
 			}
 			go func() {
-				defer c.Close()
 				_, _ = io.Copy(c, c)
+				_ = c.Close()
 			}()
 		}
 	}()
@@ -275,8 +277,8 @@ func say(ctx context.Context, from *peer, to mesh.PeerID, kind mesh.Kind, word s
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer func() { _ = c.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	if _, err := io.WriteString(c, word); err != nil {
 		return "", err
 	}
@@ -288,6 +290,7 @@ func say(ctx context.Context, from *peer, to mesh.PeerID, kind mesh.Kind, word s
 }
 
 func newIdentity(tb testing.TB) *mesh.Identity {
+	tb.Helper()
 	id, err := mesh.NewIdentity(rand.Reader)
 	if err != nil {
 		tb.Fatal(err)

@@ -34,7 +34,8 @@ func (w *world) join(at interface{ Addr() net.Addr }, change func(*mesh.JoinConf
 }
 
 func TestJoinThroughAnyPeer(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(3)
 		peers[2].untilAlive(t, 3)
 		r, c, err := w.join(peers[2], nil)
@@ -61,7 +62,8 @@ func TestJoinThroughAnyPeer(t *testing.T) {
 }
 
 func TestJoinOpenMesh(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		at := w.start(1)[0]
 		address, fingerprint, err := mesh.ParseAddress(at.Addr().String() + "#" + mesh.Fingerprint(w.ca.Digest()).String())
 		if err != nil {
@@ -139,7 +141,8 @@ func TestJoinRefused(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(w *world) {
+				t := w.t
 				at := w.start(1)[0]
 				if tc.world != nil {
 					tc.world(w)
@@ -163,7 +166,8 @@ func off(d time.Duration) func() time.Time { return func() time.Time { return ti
 
 // An internal error is not told to strangers.
 func TestJoinHidesInternalErrors(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		c := w.config()
 		c.Admitter = brokenAdmitter{}
 		_, _, err := w.join(w.open(c), nil)
@@ -181,7 +185,8 @@ func (brokenAdmitter) Admit(context.Context, mesh.Admission) (mesh.AdmissionRepl
 
 // A peer that admits nobody says so.
 func TestJoinWithoutAdmitter(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		c := w.config()
 		c.Admitter = nil
 		if _, _, err := w.join(w.open(c), nil); !errors.Is(err, mesh.ErrRefused) {
@@ -193,7 +198,8 @@ func TestJoinWithoutAdmitter(t *testing.T) {
 // Who answers with a certificate of another CA is not believed, whatever it
 // says: a man in the middle who knows the digest of the mesh.
 func TestJoinChecksCA(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		other := newWorld(t)
 		id := newIdentity(t)
 		der, err := other.ca.Issue(mesh.IssueRequest{PublicKey: id.PublicKey(), Now: time.Now()})
@@ -220,7 +226,8 @@ func TestJoinChecksCA(t *testing.T) {
 // A stranger who does not know the CA digest is shown no certificate, under
 // either protocol.
 func TestStrangerSeesNoCertificate(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		at := w.start(1)[0]
 		socket := w.socket()
 		transport := &quic.Transport{Conn: socket}
@@ -245,7 +252,8 @@ func TestStrangerSeesNoCertificate(t *testing.T) {
 
 // A member of another mesh gets nowhere, even if it knows our digest.
 func TestPeerOfAnotherMesh(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		at := w.start(1)[0]
 		at.echo(mesh.KindRPC)
 		other := newWorld(t)
@@ -264,7 +272,8 @@ func TestPeerOfAnotherMesh(t *testing.T) {
 
 // Garbage and truncated packets neither stop a peer nor are answered at length.
 func TestGarbageOnThePort(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(2)
 		peers[0].untilAlive(t, 2)
 		socket := w.socket()
@@ -298,7 +307,8 @@ func (r packetReader) Read(b []byte) (int, error) {
 
 // A newcomer that says nothing, or nonsense, does not keep the door.
 func TestNonsenseAtTheDoor(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		at := w.start(1)[0]
 		socket := w.socket()
 		transport := &quic.Transport{Conn: socket}
@@ -330,7 +340,7 @@ func TestPortInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer first.Close()
+	defer func() { _ = first.Close() }()
 	_, err = mesh.Bind(first.LocalAddr().String())
 	if err == nil || !strings.Contains(err.Error(), "--listen HOST:PORT") || !strings.Contains(err.Error(), "port") {
 		t.Errorf("error %v", err)

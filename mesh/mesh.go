@@ -52,7 +52,7 @@ func Open(c Config) (*Mesh, error) {
 		ctx: ctx, stop: stop, transport: newTransport(c.Socket, c.Identity, c.Clock),
 		conns: map[PeerID][]*link{}, dials: map[PeerID]*dialling{}, backoff: map[PeerID]*backoff{},
 	}
-	m.streams = &streams{self: m.Self(), links: m.links, authorize: c.Authorize, log: c.Log, listeners: map[Kind]*listener{}}
+	m.streams = &streams{self: m.Self(), links: m.links, authorize: c.Authorize, log: c.Log, listeners: make(map[Kind]*listener)}
 	entrance := &door{wall: w, book: m.book, admitter: c.Admitter, meshName: c.Credentials.MeshName, log: c.Log, slots: make(chan struct{}, joinsAtOnce)}
 	m.links.onStream = m.streams.accept
 	m.links.onJoin = func(q *quic.Conn) { entrance.serve(ctx, q) }

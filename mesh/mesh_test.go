@@ -9,7 +9,8 @@ import (
 )
 
 func TestPeersMeetAndTalk(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(5)
 		for _, p := range peers {
 			p.untilAlive(t, 5)

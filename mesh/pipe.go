@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -24,18 +25,33 @@ type pipeEnd struct {
 	in, out *half
 }
 
-func (p *pipeEnd) Read(b []byte) (int, error)         { return p.in.read(b) }
-func (p *pipeEnd) Write(b []byte) (int, error)        { return p.out.write(b) }
-func (p *pipeEnd) LocalAddr() net.Addr                { return p.addr }
-func (p *pipeEnd) RemoteAddr() net.Addr               { return p.addr }
-func (p *pipeEnd) SetReadDeadline(t time.Time) error  { p.in.readers.set(p.in, t); return nil }
-func (p *pipeEnd) SetWriteDeadline(t time.Time) error { p.out.writers.set(p.out, t); return nil }
+// Read reads what the other end wrote.
+func (p *pipeEnd) Read(b []byte) (int, error) { return p.in.read(b) }
+
+// Write holds up while the buffer is full.
+func (p *pipeEnd) Write(b []byte) (int, error) { return p.out.write(b) }
+
+// LocalAddr is this peer.
+func (p *pipeEnd) LocalAddr() net.Addr { return p.addr }
+
+// RemoteAddr is this peer too.
+func (p *pipeEnd) RemoteAddr() net.Addr { return p.addr }
+
+// SetReadDeadline never fails.
+func (p *pipeEnd) SetReadDeadline(t time.Time) error {
+	p.in.readers.set(p.in, t)
+	return nil
+}
+
+// SetWriteDeadline never fails.
+func (p *pipeEnd) SetWriteDeadline(t time.Time) error {
+	p.out.writers.set(p.out, t)
+	return nil
+}
 
 // SetDeadline sets both deadlines.
 func (p *pipeEnd) SetDeadline(t time.Time) error {
-	_ = p.SetReadDeadline(t)  // never fails
-	_ = p.SetWriteDeadline(t) // never fails
-	return nil
+	return errors.Join(p.SetReadDeadline(t), p.SetWriteDeadline(t))
 }
 
 // CloseWrite lets the other end read what there is, and then the end.

@@ -29,8 +29,14 @@ const (
 func (m *Mesh) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(m.links.ctx, cancel)()
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-m.links.ctx.Done(): // the mesh is closed
+			cancel()
+		}
+	})
 	wg.Go(func() { m.links.probe(ctx) })
 	wg.Go(func() { m.rejoin(ctx) })
 	wg.Go(func() { m.renew(ctx) })

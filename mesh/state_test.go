@@ -119,7 +119,7 @@ func TestStateFolder(t *testing.T) {
 func TestMixedFolder(t *testing.T) {
 	w := newWorld(t)
 	c := w.config()
-	defer c.Socket.Close()
+	defer func() { _ = c.Socket.Close() }()
 	c.Credentials = w.credentials(newIdentity(t))
 	if _, err := mesh.Open(c); err == nil || !strings.Contains(err.Error(), "mixes two peers") {
 		t.Errorf("error %v", err)

@@ -38,6 +38,7 @@ func pair(t *testing.T, from, to *peer, l net.Listener) (a, b net.Conn) {
 func TestStream(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T, a, b net.Conn){
 		"half-close": func(t *testing.T, a, b net.Conn) {
+			t.Helper()
 			_, _ = io.WriteString(a, "question")
 			if err := a.(mesh.HalfCloser).CloseWrite(); err != nil {
 				t.Error(err)
@@ -55,6 +56,7 @@ func TestStream(t *testing.T) {
 			}
 		},
 		"reset": func(t *testing.T, a, b net.Conn) {
+			t.Helper()
 			a.(mesh.HalfCloser).Reset()
 			if _, err := b.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("read: %v", err)
@@ -64,6 +66,7 @@ func TestStream(t *testing.T) {
 			}
 		},
 		"deadlines": func(t *testing.T, a, _ net.Conn) {
+			t.Helper()
 			_ = a.SetReadDeadline(time.Now().Add(time.Second))
 			if _, err := a.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("read: %v", err)
@@ -79,6 +82,7 @@ func TestStream(t *testing.T) {
 			}
 		},
 		"close unblocks": func(t *testing.T, a, _ net.Conn) {
+			t.Helper()
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				if _, err := a.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
@@ -95,6 +99,7 @@ func TestStream(t *testing.T) {
 			wg.Wait()
 		},
 		"bulk": func(t *testing.T, a, b net.Conn) {
+			t.Helper()
 			data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 			go func() {
 				_, _ = a.Write(data)
@@ -107,13 +112,16 @@ func TestStream(t *testing.T) {
 	} {
 		for _, to := range []int{1, 0} {
 			t.Run(name+map[int]string{1: " to another", 0: " to itself"}[to], func(t *testing.T) {
-				inBubble(t, func(t *testing.T, w *world) {
+				inBubble(t, func(w *world) {
+					t := w.t
 					peers := w.start(2)
 					peers[0].untilAlive(t, 2)
 					l := peers[to].Listen(mesh.KindTunnel)
 					a, b := pair(t, peers[0], peers[to], l)
 					f(t, a, b)
-					_, _, _ = a.Close(), b.Close(), l.Close()
+					if err := errors.Join(a.Close(), b.Close(), l.Close()); err != nil {
+						t.Error(err)
+					}
 				})
 			})
 		}
@@ -123,7 +131,8 @@ func TestStream(t *testing.T) {
 // Streams that were closed at one end only do not count as open for ever: the
 // credit for new ones comes back.
 func TestStreamCreditComesBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(2)
 		peers[0].untilAlive(t, 2)
 		l := peers[1].Listen(mesh.KindTunnel)
@@ -155,7 +164,8 @@ func TestStreamCreditComesBack(t *testing.T) {
 
 // Who may open what is decided by role, which the mesh asks for each stream.
 func TestStreamsAreAuthorised(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		voters := map[mesh.PeerID]bool{}
 		c := w.config()
 		c.Authorize = func(id mesh.PeerID, kind mesh.Kind) error {
@@ -196,7 +206,8 @@ func TestStreamsAreAuthorised(t *testing.T) {
 
 // Plain net/http runs over the streams, as between daemons.
 func TestHTTPOverStreams(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		peers := w.start(2)
 		peers[0].untilAlive(t, 2)
 		server := &http.Server{
@@ -212,7 +223,11 @@ func TestHTTPOverStreams(t *testing.T) {
 			},
 		}}
 		for range 3 {
-			resp, err := client.Get("http://peer/")
+			request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://peer/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.Do(request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -224,12 +239,15 @@ func TestHTTPOverStreams(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 		_ = server.Close()
-		<-done
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 }
 
 func TestDialErrors(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		p := w.start(1)[0]
 		_, err := p.Dial(context.Background(), newIdentity(t).ID(), mesh.KindRPC)
 		if err == nil || !strings.Contains(err.Error(), "no address is known") {

@@ -82,6 +82,7 @@ func (a *apt) configuration() string {
 		{"Dir::State", in("state") + "/"},
 		{"Dir::State::status", in("status")},
 		{"Dir::Cache", a.dir + "/"},
+		{"Dir::Cache::srcpkgcache", ""},
 		{"Dir::Cache::archives", in("none") + "/"}, // so that --print-uris names every package
 		{"Dir::Log", in("log") + "/"},
 		{"APT::Architecture", a.b.arch},

@@ -1,0 +1,178 @@
+package build_test
+
+import (
+	"bufio"
+	"database/sql"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/slapmesh/slapmesh/partition/build/buildtest"
+	"github.com/slapmesh/slapmesh/partition/catalog"
+)
+
+// A use is a client's: it writes, and it reads what was written before.
+type use func(t *testing.T, url string, write bool) error
+
+// TestServers builds every release of the catalogue, runs it, and uses it
+// through its published URL, also after a stop and with changed parameters.
+func TestServers(t *testing.T) {
+	b := buildtest.Open(t)
+	tests := []struct {
+		name    string
+		address string
+		other   string // must not answer there
+		use     use
+		change  map[string]string
+	}{
+		{"memcached", "127.64.200.1", "127.64.201.1:11211", useMemcached, map[string]string{"memory": "64MiB"}},
+		{"redis", "127.64.200.2", "127.64.201.2:6379", useRedis, map[string]string{"memory": "64MiB", "eviction": "allkeys-lru"}},
+		{"mariadb", "127.64.200.3", "127.64.201.3:3306", useMariaDB, map[string]string{"memory": "16MiB", "connections": "20"}},
+		{"postgresql", "127.64.200.4", "127.64.201.4:5432", usePostgreSQL, map[string]string{"memory": "16MiB", "connections": "20"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			item, ok := catalog.Lookup(test.name)
+			if !ok {
+				t.Fatal("not in the catalogue")
+			}
+			begun := time.Now()
+			tree, err := b.Build(t.Context(), item.Release.Sources, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("built of %d packages in %v", len(tree.Packages), time.Since(begun).Round(time.Millisecond))
+			r := newRunner(t, tree, test.address)
+			d := r.desired(item.Release, nil)
+			r.start(d)
+			r.must(test.use(t, d.Published["url"], true))
+			if err := dial(test.other); err == nil {
+				t.Errorf("answers at %s, which is not its address", test.other)
+			}
+			if password := d.Published["password"]; password != "" {
+				if test.use(t, strings.ReplaceAll(d.Published["url"], password, "wrong"), false) == nil {
+					t.Error("a wrong password was accepted")
+				}
+			}
+			r.stop(d)
+			changed := r.desired(item.Release, test.change)
+			r.start(changed)
+			r.must(test.use(t, changed.Published["url"], false))
+			r.stop(changed)
+		})
+	}
+}
+
+// talk sends lines and returns the last line of the answer to them.
+func talk(address string, lines ...string) (string, error) {
+	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return "", err
+	}
+	answer, reader := "", bufio.NewReader(conn)
+	for _, line := range lines {
+		if _, err := fmt.Fprint(conn, line, "\r\n"); err != nil {
+			return "", err
+		}
+		if answer, err = reader.ReadString('\n'); err != nil {
+			return "", err
+		}
+		if strings.HasPrefix(answer, "VALUE") || strings.HasPrefix(answer, "$") {
+			if answer, err = reader.ReadString('\n'); err != nil {
+				return "", err
+			}
+		}
+	}
+	return strings.TrimSpace(answer), nil
+}
+
+func want(got, want string, err error) error {
+	if err == nil && got != want {
+		err = fmt.Errorf("got %q, want %q", got, want)
+	}
+	return err
+}
+
+func useMemcached(t *testing.T, at string, write bool) error {
+	t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		return err
+	}
+	if write {
+		got, err := talk(u.Host, "set key 0 0 5\r\nhello")
+		return want(got, "STORED", err)
+	}
+	got, err := talk(u.Host, "get key")
+	return want(got, "hello", err)
+}
+
+func useRedis(t *testing.T, at string, write bool) error {
+	t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		return err
+	}
+	password, _ := u.User.Password()
+	if write {
+		got, err := talk(u.Host, "AUTH "+password, "SET key hello")
+		return want(got, "+OK", err)
+	}
+	got, err := talk(u.Host, "AUTH "+password, "GET key")
+	return want(got, "hello", err)
+}
+
+func useMariaDB(t *testing.T, at string, write bool) error {
+	t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		return err
+	}
+	config := mysql.NewConfig()
+	config.Net, config.Addr, config.DBName, config.User = "tcp", u.Host, strings.TrimPrefix(u.Path, "/"), u.User.Username()
+	config.Passwd, _ = u.User.Password()
+	db, err := sql.Open("mysql", config.FormatDSN())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	if write {
+		_, err := db.ExecContext(t.Context(), "CREATE TABLE notes (text VARCHAR(100))")
+		if err == nil {
+			_, err = db.ExecContext(t.Context(), "INSERT INTO notes VALUES ('hello — wörld')")
+		}
+		return err
+	}
+	var text string
+	err = db.QueryRowContext(t.Context(), "SELECT text FROM notes").Scan(&text)
+	return want(text, "hello — wörld", err)
+}
+
+func usePostgreSQL(t *testing.T, at string, write bool) error {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), at)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if write {
+		_, err := conn.Exec(t.Context(), "CREATE TABLE notes (text VARCHAR(100))")
+		if err == nil {
+			_, err = conn.Exec(t.Context(), "INSERT INTO notes VALUES ('hello — wörld')")
+		}
+		return err
+	}
+	var text string
+	err = conn.QueryRow(t.Context(), "SELECT text FROM notes").Scan(&text)
+	return want(text, "hello — wörld", err)
+}

@@ -20,6 +20,7 @@ import (
 type raftLog struct {
 	handler slog.Handler
 	clock   func() time.Time
+	closed  <-chan struct{} // from then on nothing is worth a warning
 	repeats *repeats
 	name    string
 	args    []any
@@ -44,8 +45,8 @@ type repeat struct {
 // maxRepeats bounds the messages that are remembered.
 const maxRepeats = 256
 
-func newRaftLog(l *slog.Logger, clock func() time.Time) *raftLog {
-	return &raftLog{handler: l.Handler(), clock: clock, repeats: &repeats{seen: map[string]repeat{}}}
+func newRaftLog(l *slog.Logger, clock func() time.Time, closed <-chan struct{}) *raftLog {
+	return &raftLog{handler: l.Handler(), clock: clock, closed: closed, repeats: &repeats{seen: map[string]repeat{}}}
 }
 
 // allow reports whether the message may be written, and how many like it were
@@ -68,10 +69,7 @@ func (r *repeats) allow(key string, now time.Time) (held int, ok bool) {
 
 // Log implements [hclog.Logger].
 func (l *raftLog) Log(level hclog.Level, msg string, args ...any) {
-	ctx, to := context.Background(), slog.LevelDebug //nolint:forbidigo // raft logs without a context
-	if level >= hclog.Warn {
-		to = slog.LevelWarn
-	}
+	ctx, to := context.Background(), l.level(level) //nolint:forbidigo // raft logs without a context
 	if !l.handler.Enabled(ctx, to) {
 		return
 	}
@@ -93,6 +91,18 @@ func (l *raftLog) Log(level hclog.Level, msg string, args ...any) {
 	_ = l.handler.Handle(ctx, record)
 }
 
+func (l *raftLog) level(level hclog.Level) slog.Level {
+	select {
+	case <-l.closed:
+		return slog.LevelDebug
+	default:
+	}
+	if level >= hclog.Warn {
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
+
 // subject is the peer that a message is about, if any.
 func subject(args []any) string {
 	for i := 0; i+1 < len(args); i += 2 {
@@ -104,7 +114,13 @@ func subject(args []any) string {
 	return ""
 }
 
-func snake(key any) string { return strings.ReplaceAll(fmt.Sprint(key), "-", "_") }
+// snake makes a key like those of the rest of the program.
+func snake(key any) string {
+	if key == "error" {
+		return "err"
+	}
+	return strings.NewReplacer("-", "_", " ", "_").Replace(fmt.Sprint(key))
+}
 
 // plain resolves hclog's deferred formats.
 func plain(v any) any {

@@ -158,6 +158,8 @@ func (n *Node) await(ctx context.Context, call func() error) error {
 		return n.explain(err)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrAmbiguous, context.Cause(ctx))
+	case <-n.store.Broken():
+		return fmt.Errorf("%w: %w", ErrAmbiguous, n.store.Err())
 	case <-n.closed:
 		return fmt.Errorf("%w: %w", ErrAmbiguous, ErrClosed)
 	}

@@ -1,10 +1,13 @@
 package consensus_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +22,9 @@ type mesh struct {
 	network *consensustest.Network
 	nodes   map[string]*consensus.Node
 	states  map[string]*consensustest.Register
+	disks   map[string]*consensustest.Disk // none: on files
 	edit    func(*consensus.Config)
+	mu      sync.Mutex // guards nodes and states against the clients
 }
 
 func newMesh(t *testing.T) *mesh {
@@ -27,6 +32,7 @@ func newMesh(t *testing.T) *mesh {
 	return &mesh{
 		t: t, dir: t.TempDir(), network: consensustest.NewNetwork(time.Millisecond),
 		nodes: map[string]*consensus.Node{}, states: map[string]*consensustest.Register{},
+		disks: map[string]*consensustest.Disk{},
 	}
 }
 
@@ -45,12 +51,29 @@ func (m *mesh) config(peer string, seat uint64) consensus.Config {
 func (m *mesh) open(peer string, seat uint64) *consensus.Node {
 	m.t.Helper()
 	state := &consensustest.Register{}
-	node, err := consensus.Open(m.config(peer, seat), m.network.Transport(peer), state)
+	node, err := m.start(m.config(peer, seat), state)
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.nodes[peer], m.states[peer] = node, state
 	return node
+}
+
+func (m *mesh) start(cfg consensus.Config, state *consensustest.Register) (*consensus.Node, error) {
+	transport := m.network.Transport(cfg.Peer)
+	if disk := m.disks[cfg.Peer]; disk != nil {
+		return consensus.OpenOn(cfg, transport, state, disk)
+	}
+	return consensus.Open(cfg, transport, state)
+}
+
+// onDisks puts the logs of voters to come on disks that can fail.
+func (m *mesh) onDisks(peers ...string) {
+	for _, peer := range peers {
+		m.disks[peer] = consensustest.NewDisk()
+	}
 }
 
 func (m *mesh) close(peer string) {
@@ -58,7 +81,28 @@ func (m *mesh) close(peer string) {
 	if err := m.nodes[peer].Close(); err != nil {
 		m.t.Errorf("close %s: %v", peer, err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	delete(m.nodes, peer)
+}
+
+// at returns a peer's node and machine, or nil.
+func (m *mesh) at(peer string) (*consensus.Node, *consensustest.Register) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.nodes[peer], m.states[peer]
+}
+
+// leaders returns the peers that believe that they lead.
+func (m *mesh) leaders() (peers []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for peer, n := range m.nodes {
+		if n.Status().State == consensus.StateLeader {
+			peers = append(peers, peer)
+		}
+	}
+	return peers
 }
 
 func (m *mesh) closeAll() {
@@ -87,6 +131,37 @@ func (m *mesh) found(voters int) {
 		}
 		m.eventually(peer+" is promoted", func() bool { return leader.Promote(m.t.Context(), peer, 1) == nil })
 	}
+}
+
+// propose has a command ordered by whoever leads among the peers.
+func (m *mesh) propose(command string, peers ...string) {
+	m.t.Helper()
+	m.eventually("propose "+command, func() bool {
+		_, _, err := m.nodes[m.leader(peers...)].Propose(m.t.Context(), []byte(command))
+		if err != nil && !errors.Is(err, consensus.ErrNotLeader) {
+			m.t.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
+// agree waits until the peers have applied the same commands, these at least.
+func (m *mesh) agree(want []string, peers ...string) {
+	m.t.Helper()
+	m.eventually(fmt.Sprintf("%v agree", peers), func() bool {
+		first := m.states[peers[0]].Commands()
+		for _, peer := range peers {
+			if got := m.states[peer].Commands(); !slices.Equal(got, first) {
+				return false
+			}
+		}
+		for _, c := range want {
+			if !slices.Contains(first, c) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // eventually waits until a condition holds.

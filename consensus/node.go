@@ -108,7 +108,7 @@ func seatDir(cfg Config) (string, error) {
 
 // start starts raft on the opened store and link.
 func (n *Node) start(dir string, m Machine) error {
-	logger := newRaftLog(n.cfg.Log, n.cfg.Clock)
+	logger := newRaftLog(n.cfg.Log, n.cfg.Clock, n.draining)
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, keepSnapshots, logger)
 	if err != nil {
 		return err

@@ -1,18 +1,34 @@
 package consensus_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/slapmesh/slapmesh/consensus"
+	"github.com/slapmesh/slapmesh/consensus/consensustest"
 )
 
-func TestThreeVotersAgree(t *testing.T) {
-	m := newMesh(t)
+// bubble runs a test of a mesh in virtual time.
+func bubble(t *testing.T, test func(t *testing.T, m *mesh)) {
+	t.Helper()
+	m := newMesh(t) // the folder must outlive the bubble
 	synctest.Test(t, func(t *testing.T) {
 		m.t = t
 		defer m.closeAll()
+		test(t, m)
+	})
+}
+
+func TestThreeVotersAgree(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
 		m.found(3)
 		var want []string
 		for i := range 20 {
@@ -28,5 +44,410 @@ func TestThreeVotersAgree(t *testing.T) {
 				t.Errorf("%s applied %v, want %v", peer, got, want)
 			}
 		}
+		if at := m.states["b"].Last(); time.Since(at) > time.Second {
+			t.Errorf("group stamped %v, now %v", at, time.Now())
+		}
 	})
+}
+
+func TestGroupCommit(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		before := m.nodes["a"].Status().LastIndex
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		places := map[string]bool{}
+		for i := range 500 {
+			all.Go(func() {
+				_, reply, err := m.nodes["a"].Propose(t.Context(), fmt.Appendf(nil, "c%d", i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				places[string(reply)] = true
+			})
+		}
+		all.Wait()
+		if len(places) != 500 {
+			t.Errorf("%d replies differ, want 500", len(places))
+		}
+		if groups := m.nodes["a"].Status().LastIndex - before; groups > 10 {
+			t.Errorf("500 commands at once took %d groups", groups)
+		}
+	})
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.edit = func(c *consensus.Config) { c.MaxGroup, c.MaxGroupBytes, c.MaxWaiting = 8, 100, 64 }
+		m.found(1)
+		node := m.nodes["a"]
+		if _, _, err := node.Propose(t.Context(), make([]byte, 101)); !errors.Is(err, consensus.ErrTooLarge) {
+			t.Errorf("too large: %v", err)
+		}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		done, busy := 0, 0
+		for range 200 {
+			all.Go(func() {
+				_, _, err := node.Propose(t.Context(), make([]byte, 60))
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					done++
+				case errors.Is(err, consensus.ErrBusy):
+					busy++
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if done+busy != 200 || done != len(m.states["a"].Commands()) {
+			t.Errorf("%d done, %d refused, %d applied", done, busy, len(m.states["a"].Commands()))
+		}
+	})
+}
+
+func TestWhoDoesNotLeadRefuses(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		var refused *consensus.NotLeaderError
+		_, _, err := m.nodes["b"].Propose(t.Context(), []byte("x"))
+		if !errors.As(err, &refused) || refused.Leader != "a" {
+			t.Errorf("propose on b: %v, want it to name a", err)
+		}
+		for name, call := range map[string]func() error{
+			"add":     func() error { return m.nodes["b"].AddStandby(t.Context(), "z", 1) },
+			"remove":  func() error { return m.nodes["b"].Remove(t.Context(), "c", 1) },
+			"verify":  func() error { return m.nodes["b"].VerifyLeader(t.Context()) },
+			"barrier": func() error { return m.nodes["b"].Barrier(t.Context()) },
+			"hand on": func() error { return m.nodes["b"].TransferLeadership(t.Context()) },
+		} {
+			if err := call(); !errors.Is(err, consensus.ErrNotLeader) {
+				t.Errorf("%s on b: %v", name, err)
+			}
+		}
+		if err := m.nodes["a"].VerifyLeader(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := m.nodes["a"].Barrier(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestGivingUp(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		m.network.Partition([]string{"b", "c"})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, _, err := m.nodes["a"].Propose(ctx, []byte("x")); !errors.Is(err, consensus.ErrAmbiguous) {
+			t.Errorf("a group on its way: %v", err)
+		}
+		if _, _, err := m.nodes["a"].Propose(ctx, []byte("y")); errors.Is(err, consensus.ErrAmbiguous) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a command that waits: %v", err)
+		}
+		time.Sleep(time.Second)
+		if s := m.nodes["a"].Status(); s.State == consensus.StateLeader || s.Quorum {
+			t.Errorf("cut off: %+v", s)
+		}
+	})
+}
+
+// TestFailover measures the time from the death of the leader to the next
+// command that is acknowledged, in virtual time.
+func TestFailover(t *testing.T) {
+	for _, voters := range []int{3, 5} {
+		t.Run(fmt.Sprint(voters), func(t *testing.T) {
+			var sum, worst time.Duration
+			const rounds = 10
+			for range rounds {
+				bubble(t, func(t *testing.T, m *mesh) {
+					m.onDisks(strings.Split("abcde", "")...)
+					m.found(voters)
+					var load sync.WaitGroup
+					ctx, stop := context.WithCancel(t.Context())
+					for range 4 { // so that the followers' logs differ
+						load.Go(func() {
+							for ctx.Err() == nil {
+								if _, _, err := m.nodes["a"].Propose(ctx, []byte("load")); err != nil {
+									return
+								}
+							}
+						})
+					}
+					time.Sleep(200 * time.Millisecond)
+					rest := strings.Split("bcde"[:voters-1], "")
+					m.network.Partition(rest)
+					start := time.Now()
+					m.propose("next", rest...)
+					took := time.Since(start)
+					sum, worst = sum+took, max(worst, took)
+					stop()
+					load.Wait()
+					m.network.Heal()
+					m.agree([]string{"next"}, append(rest, "a")...)
+				})
+			}
+			t.Logf("%d voters: mean %v, worst %v", voters, sum/rounds, worst)
+			if sum/rounds > time.Second {
+				t.Errorf("failover takes %v on average, want less than 1s", sum/rounds)
+			}
+		})
+	}
+}
+
+func TestRestart(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		m.propose("one", "a")
+		for range 3 {
+			m.closeAll()
+			for _, peer := range []string{"a", "b", "c"} {
+				m.open(peer, 1)
+			}
+			m.propose("more", "a", "b", "c")
+		}
+		m.agree([]string{"one", "more"}, "a", "b", "c")
+	})
+}
+
+func TestRestartAloneIsImmediate(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(1)
+		m.propose("one", "a")
+		m.close("a")
+		start := time.Now()
+		node := m.open("a", 1)
+		m.propose("two", "a")
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("led again after %v", took)
+		}
+		if err := node.Bootstrap(); err != nil {
+			t.Errorf("bootstrap again: %v", err)
+		}
+		m.agree([]string{"one", "two"}, "a")
+	})
+}
+
+func TestSnapshotReachesNewSeat(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.edit = func(c *consensus.Config) { c.Trailing = 1 }
+		m.found(1)
+		var want []string
+		for i := range 100 {
+			want = append(want, fmt.Sprintf("c%d", i))
+			m.propose(want[i], "a")
+		}
+		if err := m.nodes["a"].Snapshot(); err != nil {
+			t.Fatal(err)
+		}
+		m.propose("after", "a")
+		m.open("b", 7)
+		if err := m.nodes["a"].AddStandby(t.Context(), "b", 7); err != nil {
+			t.Fatal(err)
+		}
+		m.agree(append(want, "after"), "a", "b")
+		if s := m.nodes["b"].Status(); s.State != consensus.StateStandby || s.Leader != "a" || !s.Quorum {
+			t.Errorf("standby: %+v", s)
+		}
+		m.close("b") // restores the snapshot from its own disk
+		m.open("b", 7)
+		m.agree(append(want, "after"), "a", "b")
+	})
+}
+
+func TestSeats(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		a := m.nodes["a"]
+		if err := a.AddStandby(t.Context(), "b", 2); !errors.Is(err, consensus.ErrSeat) {
+			t.Errorf("a second seat for b: %v", err)
+		}
+		if err := a.AddStandby(t.Context(), "b", 1); err != nil {
+			t.Errorf("the same seat again: %v", err)
+		}
+		if err := a.Remove(t.Context(), "a", 1); !errors.Is(err, consensus.ErrSeat) {
+			t.Errorf("the leader's own: %v", err)
+		}
+		if err := a.AddStandby(t.Context(), "nobody", 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Promote(t.Context(), "nobody", 1); !errors.Is(err, consensus.ErrBehind) {
+			t.Errorf("promote who never answered: %v", err)
+		}
+		if err := a.Remove(t.Context(), "nobody", 1); err != nil {
+			t.Error(err)
+		}
+		for range 2 {
+			if err := a.Demote(t.Context(), "c", 1); err != nil {
+				t.Error(err)
+			}
+		}
+		m.eventually("c stands by", func() bool { return m.nodes["c"].Status().State == consensus.StateStandby })
+		if got := a.Status(); !slices.Equal(got.Voters, []string{"a", "b"}) || !slices.Equal(got.Standbys, []string{"c"}) {
+			t.Errorf("voters %v, standbys %v", got.Voters, got.Standbys)
+		}
+	})
+}
+
+// TestRemovedSeatDoesNotVote takes b's seat away and leaves only b and one
+// voter: they must not make a majority, neither with the old disk nor with a
+// new seat that nobody gave.
+func TestRemovedSeatDoesNotVote(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(4)
+		m.close("b")
+		if err := m.nodes["a"].Remove(t.Context(), "b", 1); err != nil {
+			t.Fatal(err)
+		}
+		for _, seat := range []uint64{1, 2} {
+			m.open("b", seat)
+			m.network.Partition([]string{"b", "c"})
+			time.Sleep(time.Minute)
+			for _, peer := range []string{"b", "c"} {
+				if s := m.nodes[peer].Status(); s.State == consensus.StateLeader || s.Quorum {
+					t.Errorf("seat %d, %s: %+v", seat, peer, s)
+				}
+			}
+			m.network.Heal()
+			m.propose(fmt.Sprintf("after %d", seat), "a", "c", "d")
+			m.close("b")
+		}
+		m.agree([]string{"after 1", "after 2"}, "a", "c", "d")
+	})
+}
+
+// TestNewDiskIsNoOldVoter gives b an empty disk and the seat that the voters
+// do not know: nothing meant for its old seat may reach it.
+func TestNewDiskIsNoOldVoter(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		m.propose("one", "a")
+		m.close("b")
+		m.open("b", 2)
+		m.close("c")
+		time.Sleep(5 * time.Second)
+		if s := m.nodes["a"].Status(); s.State == consensus.StateLeader {
+			t.Errorf("a leads with one vote of three: %+v", s)
+		}
+		if s := m.nodes["b"].Status(); s.State != consensus.StateUnseated || s.LastIndex != 0 {
+			t.Errorf("b took part: %+v", s)
+		}
+	})
+}
+
+func TestHungDiskLosesLeadership(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.onDisks("a", "b", "c")
+		m.found(3)
+		m.propose("one", "a")
+		m.disks["a"].Hang()
+		lost := make(chan error, 1)
+		go func() {
+			_, _, err := m.nodes["a"].Propose(t.Context(), []byte("maybe"))
+			lost <- err
+		}()
+		time.Sleep(time.Millisecond)
+		start := time.Now()
+		m.propose("two", "b", "c")
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("a hung disk kept leadership for %v", took)
+		}
+		if err := <-lost; !errors.Is(err, consensus.ErrAmbiguous) {
+			t.Errorf("a command in a hung disk: %v", err)
+		}
+		<-m.nodes["a"].Failed()
+		if s := m.nodes["a"].Status(); s.State != consensus.StateFailed {
+			t.Errorf("after the write timeout: %+v", s)
+		}
+		m.agree([]string{"one", "two"}, "b", "c")
+		m.disks["a"].Mend()
+		if err := m.nodes["a"].Close(); err == nil {
+			t.Error("closing a failed node returned no reason")
+		}
+		m.open("a", 1)
+		m.agree([]string{"one", "two"}, "a", "b", "c")
+	})
+}
+
+func TestHiccupIsForgiven(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.onDisks("a", "b", "c")
+		m.found(3)
+		m.disks["a"].Hang()
+		go func() { time.Sleep(5 * time.Second); m.disks["a"].Mend() }()
+		for _, c := range []string{"one", "two"} {
+			_, _, _ = m.nodes["a"].Propose(t.Context(), []byte(c))
+		}
+		m.propose("three", "a", "b", "c")
+		m.agree([]string{"three"}, "a", "b", "c")
+	})
+}
+
+func TestCloseHandsOver(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		start := time.Now()
+		m.close("a")
+		m.propose("next", "b", "c")
+		if took := time.Since(start); took > 200*time.Millisecond {
+			t.Errorf("next leader after %v", took)
+		}
+	})
+}
+
+func TestWatch(t *testing.T) {
+	bubble(t, func(t *testing.T, m *mesh) {
+		m.found(3)
+		changed, stop := m.nodes["c"].Watch()
+		defer stop()
+		if err := m.nodes["a"].TransferLeadership(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for m.nodes["c"].Status().Leader == "a" || m.nodes["c"].Status().Leader == "" {
+			<-changed
+		}
+	})
+}
+
+func TestTwoNodesOnOneFolder(t *testing.T) {
+	dir := t.TempDir()
+	network := consensustest.NewNetwork(0)
+	cfg := consensus.Config{Peer: "a", Seat: 1, Dir: dir}
+	first, err := consensus.Open(cfg, network.Transport("a"), &consensustest.Register{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := consensus.Open(cfg, network.Transport("a"), &consensustest.Register{}); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("second: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	good := consensus.Config{Peer: "a", Seat: 1, Dir: filepath.Join(t.TempDir(), "log")}
+	for want, edit := range map[string]func(*consensus.Config){
+		"Peer":      func(c *consensus.Config) { c.Peer = "a#1" },
+		"Dir":       func(c *consensus.Config) { c.Dir = "" },
+		"Heartbeat": func(c *consensus.Config) { c.Timing = consensus.LAN(); c.Timing.Heartbeat = 1 },
+		"Lease":     func(c *consensus.Config) { c.Timing = consensus.LAN(); c.Timing.Lease = time.Hour },
+		"Pace":      func(c *consensus.Config) { c.Timing = consensus.LAN(); c.Timing.Pace = time.Second },
+		"Call":      func(c *consensus.Config) { c.Timing = consensus.WAN(); c.Timing.Call = time.Second },
+		"group":     func(c *consensus.Config) { c.MaxGroup = 1 << 20 },
+	} {
+		cfg := good
+		edit(&cfg)
+		_, err := consensus.Open(cfg, consensustest.NewNetwork(0).Transport("a"), &consensustest.Register{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
 }

@@ -131,11 +131,14 @@ func (n *Node) Propose(ctx context.Context, command []byte) (index uint64, reply
 	case o := <-p.settled:
 		return o.index, o.reply, o.err
 	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-n.store.Broken(): // raft may hang with it
+		err = &NotLeaderError{}
 	}
-	if n.queue.withdraw(p) {
-		return 0, nil, fmt.Errorf("propose: %w", context.Cause(ctx))
+	if !n.queue.withdraw(p) {
+		err = fmt.Errorf("%w: %w", ErrAmbiguous, errors.Join(context.Cause(ctx), n.store.Err()))
 	}
-	return 0, nil, fmt.Errorf("propose: %w: %w", ErrAmbiguous, context.Cause(ctx))
+	return 0, nil, fmt.Errorf("propose: %w", err)
 }
 
 // commit proposes groups to raft, one at a time, until the node is closed. It

@@ -259,8 +259,8 @@ func TestRenewal(t *testing.T) {
 			if err != nil || string(kept.CertificateDER) == string(p.config.Credentials.CertificateDER) {
 				t.Errorf("%s: the new certificate was not kept: %v", p.config.Name, err)
 			}
-			if want := 2 + i*3; *calls[i] < want || *calls[i] > want+1 {
-				t.Errorf("%s: renewed %d times, want %d", p.config.Name, *calls[i], want)
+			if failed := i * 3; *calls[i] <= failed {
+				t.Errorf("%s: tried %d times, of which %d failed", p.config.Name, *calls[i], failed)
 			}
 			p.untilAlive(t, 3)
 			if _, err := say(context.Background(), p, peers[(i+1)%3].Self(), mesh.KindRPC, "x"); err != nil {

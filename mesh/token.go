@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -85,10 +86,13 @@ func ParseAddress(s string) (address string, fingerprint *Fingerprint, err error
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		host, port = strings.Trim(address, "[]"), strconv.Itoa(DefaultPort)
-		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
-			return "", nil, fmt.Errorf("address %q: not HOST, HOST:PORT or [IPv6]:PORT", s)
+		host, port = address, strconv.Itoa(DefaultPort)
+		if inner, ok := strings.CutPrefix(host, "["); ok {
+			host, _ = strings.CutSuffix(inner, "]")
 		}
+	}
+	if strings.ContainsAny(host, "[]/ ") || (strings.Contains(host, ":") && !isIPv6(host)) {
+		return "", nil, fmt.Errorf("address %q: not HOST, HOST:PORT or [IPv6]:PORT", s)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", nil, fmt.Errorf("address %q: the port is a number from 1 to 65535", s)
@@ -97,6 +101,11 @@ func ParseAddress(s string) (address string, fingerprint *Fingerprint, err error
 		return "", nil, fmt.Errorf("address %q: no host in it", s)
 	}
 	return net.JoinHostPort(host, port), fingerprint, nil
+}
+
+func isIPv6(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Is6()
 }
 
 // seal writes payload and its checksum in base32.

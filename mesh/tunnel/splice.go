@@ -34,7 +34,7 @@ func splice(a, b net.Conn) {
 		reset(b)
 	})
 	one := func(to, from net.Conn) {
-		_, err := io.Copy(to, from)
+		err := carry(to, from)
 		if err == nil {
 			err = closeWrite(to)
 		}
@@ -47,6 +47,36 @@ func splice(a, b net.Conn) {
 	wg.Wait()
 	_ = a.Close() // both directions have ended
 	_ = b.Close()
+}
+
+// Buffers begin small, for most connections say little at a time, and double
+// while reads fill them: a stream takes a large write much faster than the
+// same bytes in small ones.
+const (
+	bufferMin = 16 << 10
+	bufferMax = 512 << 10
+)
+
+// carry copies until from ends, and returns what failed, if anything did.
+func carry(to io.Writer, from io.Reader) error {
+	buffer := make([]byte, bufferMin)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if n == len(buffer) && n < bufferMax {
+			buffer = make([]byte, 2*n)
+		}
+	}
 }
 
 // closeWrite passes on the end of a direction. That the other end is gone

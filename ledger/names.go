@@ -59,6 +59,7 @@ const (
 	MaxMarked     = 10_000    // computers in one MarkComputers
 	MaxTypes      = 64        // types of one release
 	MaxPorts      = 64        // named ports of one instance
+	MaxAvoid      = 64        // computers that a request avoids
 	keptTokenDays = 7         // days that a dead token is kept, for retries
 	digestPrefix  = "sha256:" // of a ReleaseDigest
 	digestBytes   = 32        // of every digest

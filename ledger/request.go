@@ -38,6 +38,10 @@ type Request struct {
 
 	Shared bool          `cbor:"10,keyasint,omitempty"`
 	State  InstanceState `cbor:"11,keyasint,omitempty"` // default as it is, started if new
+
+	// Avoid names computers that did not answer the peer that was asked: a
+	// new instance goes elsewhere if it can. At most [MaxAvoid].
+	Avoid []ComputerID `cbor:"12,keyasint,omitempty"`
 }
 
 // Kind returns "request".
@@ -78,6 +82,8 @@ func (c Request) check() error {
 		return err
 	}
 	switch {
+	case len(c.Avoid) > MaxAvoid:
+		return refuse(ErrInvalid, "request %s: %d computers to avoid, at most %d", c.Reference, len(c.Avoid), MaxAvoid)
 	case c.Shared:
 		return refuse(ErrUnavailable, "request %s: no release of this mesh offers shared instances", c.Reference)
 	case c.State != "" && !c.State.requestable():
@@ -141,12 +147,17 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 		return nil, err
 	}
 	mesh, _ := s.Mesh()
+	avoid := make([]string, len(c.Avoid))
+	for n, id := range c.Avoid {
+		avoid[n] = string(id)
+	}
 	id, err := s.places.Choose(placement.Want{
 		Reference: string(c.Reference),
 		Account:   string(account),
 		Release:   string(release.Digest),
 		Strangers: mesh.Open,
 		Filter:    c.Filter,
+		Avoid:     avoid,
 	})
 	if err != nil {
 		return nil, refuse(ErrExhausted, "request %s: %v", c.Reference, err)

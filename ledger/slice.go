@@ -80,36 +80,31 @@ func (v Viewer) concerns(c Change) bool {
 	return true
 }
 
-// Slice iterates over the records of the slice that v sees, in no order that
-// matters.
-func (s *State) Slice(v Viewer) iter.Seq[Record] {
-	return func(yield func(Record) bool) {
-		for _, id := range tables {
-			shelf, _ := s.shelf(id)
-			done := false
-			shelf.each(func(_ Key, row any) bool {
-				if seen, ok := s.sees(v, row); ok {
-					done = !yield(Record{Table: id, Value: mustEncode(seen)})
-				}
-				return !done
-			})
-			if done {
-				return
-			}
-		}
-	}
-}
-
 // frameBytes bounds the records of one frame, but for a record that is
 // larger alone.
 const frameBytes = 256 << 10
 
+// Slice iterates over the rows that v is shown, table by table.
+func (s *State) Slice(v Viewer) iter.Seq[Record] {
+	return s.records(func(row any) (any, bool) { return s.sees(v, row) })
+}
+
 // FullFrames iterates over the frames that fill an empty slice for v.
 func (s *State) FullFrames(v Viewer) iter.Seq[Frame] {
+	return s.frames(func(row any) (any, bool) { return s.sees(v, row) })
+}
+
+// AllFrames iterates over the frames that make a slice equal to s, which is
+// one itself. They are what a peer keeps on disk.
+func (s *State) AllFrames() iter.Seq[Frame] { return s.frames(func(row any) (any, bool) { return row, true }) }
+
+// frames iterates over the frames that fill an empty slice with what see
+// shows.
+func (s *State) frames(see func(row any) (any, bool)) iter.Seq[Frame] {
 	return func(yield func(Frame) bool) {
 		f := Frame{Index: s.index, Counters: s.counters, Full: true, More: true}
 		size := 0
-		for r := range s.Slice(v) {
+		for r := range s.records(see) {
 			f.Records = append(f.Records, r)
 			if size += len(r.Value); size < frameBytes {
 				continue
@@ -121,6 +116,25 @@ func (s *State) FullFrames(v Viewer) iter.Seq[Frame] {
 		}
 		f.More = false
 		yield(f)
+	}
+}
+
+// records iterates over the rows that see shows, table by table.
+func (s *State) records(see func(row any) (any, bool)) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for _, id := range tables {
+			shelf, _ := s.shelf(id)
+			done := false
+			shelf.each(func(_ Key, row any) bool {
+				if seen, ok := see(row); ok {
+					done = !yield(Record{Table: id, Value: mustEncode(seen)})
+				}
+				return !done
+			})
+			if done {
+				return
+			}
+		}
 	}
 }
 

@@ -15,10 +15,14 @@ const (
 	topicSoftware
 	topicComputer
 	topicAccount
+	topicIndex
 )
 
 // TopicAll is every change.
 func TopicAll() Topic { return Topic{} }
+
+// TopicIndex is every entry of the log, whether or not it changes anything.
+func TopicIndex() Topic { return Topic{kind: topicIndex} }
 
 // TopicMembers is the mesh, its accounts, peers and computers.
 func TopicMembers() Topic { return Topic{kind: topicMembers} }

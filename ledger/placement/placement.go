@@ -45,6 +45,7 @@ type Want struct {
 	Release   string            // digest; a computer that has built it is preferred
 	Strangers bool              // accounts do not know one another
 	Filter    map[string]string // all must be equal: labels, computer, grade, arch
+	Avoid     []string          // computers that are chosen only if no other will do
 }
 
 // An Index keeps candidates sorted. Use [New].
@@ -177,24 +178,28 @@ func (x *Index) Choose(w Want) (id string, err error) {
 		n, _ := x.counts.Get(b)
 		return cmp.Or(cmp.Compare(m, n), cmp.Compare(a, b))
 	})
-	built := clause("built", w.Release)
-	if id, ok := x.first(built, w); ok {
-		return id, nil
-	}
-	if id, ok := x.first(shortest, w); ok {
-		return id, nil
+	for _, avoid := range [][]string{w.Avoid, nil} {
+		for _, fact := range []string{clause("built", w.Release), shortest} {
+			if id, ok := x.first(fact, w, avoid); ok {
+				return id, nil
+			}
+		}
+		if len(w.Avoid) == 0 {
+			break
+		}
 	}
 	return "", x.explain(w)
 }
 
-// first returns the first computer under fact that w accepts.
-func (x *Index) first(fact string, w Want) (string, bool) {
+// first returns the first computer under fact that w accepts and that is not
+// one to avoid.
+func (x *Index) first(fact string, w Want, avoid []string) (string, bool) {
 	for p := range x.places.From(place{fact: fact, free: maxFree}) {
 		if p.fact != fact {
 			break
 		}
 		c, _ := x.candidates.Get(p.id)
-		if w.unfit(c) == nil {
+		if w.unfit(c) == nil && !slices.Contains(avoid, p.id) {
 			return p.id, true
 		}
 	}

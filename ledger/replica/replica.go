@@ -139,7 +139,7 @@ func (r *Replica) Restore(from io.Reader) error {
 		return fmt.Errorf("replica: restore: %w", err)
 	}
 	r.history.reset(s.Index())
-	r.board.Replace(s)
+	r.board.Restart(s)
 	return nil
 }
 

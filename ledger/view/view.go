@@ -42,8 +42,8 @@ func New(state *ledger.State) *Board {
 func (b *Board) View() *ledger.State { return b.shown.Load() }
 
 // Update has change modify the state and say what it changed, then shows
-// the result and wakes those whom it concerns. There is one writer: Update
-// and Replace may not run at the same time.
+// the result and wakes those whom it concerns. There is one writer: Update,
+// Replace and Restart may not run at the same time.
 func (b *Board) Update(change func(*ledger.State) []ledger.Change) {
 	changes := change(b.state)
 	b.shown.Store(b.state.Copy())
@@ -54,14 +54,21 @@ func (b *Board) Update(change func(*ledger.State) []ledger.Change) {
 }
 
 // Replace shows another state, which belongs to the board now, and wakes
-// everyone.
-func (b *Board) Replace(state *ledger.State) {
-	b.state = state
-	b.shown.Store(state.Copy())
+// those whom the changes to it concern.
+func (b *Board) Replace(state *ledger.State, changes []ledger.Change) {
+	b.Update(func(*ledger.State) []ledger.Change {
+		b.state = state
+		return changes
+	})
+}
+
+// Restart shows another state, which belongs to the board now, and wakes
+// everyone: nobody knows what changed.
+func (b *Board) Restart(state *ledger.State) {
+	b.Replace(state, nil)
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.wakeLocked(nil)
 	for _, all := range b.readers {
 		for r := range all {
 			r.wake()
@@ -83,6 +90,9 @@ func (b *Board) wakeLocked(changes []ledger.Change) {
 
 	if len(b.readers) == 0 {
 		return
+	}
+	for r := range b.readers[ledger.TopicIndex()] {
+		r.wake()
 	}
 	var woken map[ledger.Topic]bool
 	for _, c := range changes {

@@ -67,3 +67,11 @@ func DoorConfig(i *Identity, digest [32]byte) *tls.Config {
 		Certificates: []tls.Certificate{own},
 	}
 }
+
+// SendGossip sends a datagram as memberlist would.
+func (m *Mesh) SendGossip(to PeerID, b []byte) {
+	m.links.gossip(to, append([]byte{datagramGossip}, b...))
+}
+
+// KindGossip is for streams of memberlist.
+const KindGossip = kindGossip

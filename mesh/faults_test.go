@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"testing"
 	"time"
@@ -311,5 +312,79 @@ func TestIdleConnectionsEnd(t *testing.T) {
 			sum += p.Connections()
 		}
 		t.Logf("%d peers hold %.1f connections each", n, float64(sum)/n)
+	})
+}
+
+// A member that gossips nonsense neither stops another nor brings it to
+// believe in peers that are none.
+func TestNonsenseInGossip(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t
+		peers := w.start(3)
+		for _, p := range peers {
+			p.untilAlive(t, 3)
+		}
+		random := rand.New(rand.NewPCG(1, 2))
+		junk := func() []byte {
+			b := make([]byte, random.IntN(200))
+			for i := range b {
+				b[i] = byte(random.Uint32())
+			}
+			if len(b) > 2 {
+				b[0] = byte(random.IntN(14)) // a kind of message
+				b[1] = 0x80 | byte(random.IntN(16))
+			}
+			return b
+		}
+		for range 2000 {
+			peers[0].SendGossip(peers[1].Self(), junk())
+		}
+		for range 50 {
+			c, err := peers[0].Dial(context.Background(), peers[1].Self(), mesh.KindGossip)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = c.Write(junk())
+			_ = c.Close()
+		}
+		// A descriptor that someone else signed, under another's name.
+		forged, err := mesh.SignDescriptor(newIdentity(t), w.ca.MeshID(), mesh.Descriptor{Name: "forged"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		peers[0].AddSeeds([]mesh.Descriptor{forged}) // signed by itself: known, never seen
+		time.Sleep(time.Minute)
+		for _, p := range peers {
+			p.untilAlive(t, 3)
+		}
+		if s := peers[1].state(forged.Peer); s != "" {
+			t.Errorf("the forged peer is %s", s)
+		}
+	})
+}
+
+// Run and Close do not wait for peers that do not answer.
+func TestStopsAtOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t
+		peers := w.start(3)
+		peers[0].untilAlive(t, 3)
+		for _, p := range peers[1:] {
+			w.cut.move(p.Addr(), 1)
+		}
+		dialled := make(chan error)
+		go func() {
+			_, err := peers[0].Dial(context.Background(), peers[1].Self(), mesh.KindRPC)
+			dialled <- err
+		}()
+		time.Sleep(15 * time.Second)
+		began := time.Now()
+		peers[0].stop()
+		if d := time.Since(began); d > 500*time.Millisecond {
+			t.Errorf("stopping took %v", d)
+		}
+		if err := <-dialled; err == nil {
+			t.Error("dialled")
+		}
 	})
 }

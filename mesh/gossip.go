@@ -106,22 +106,17 @@ func (g *gossip) accept() {
 	}
 }
 
-// join exchanges all that is known with each of the peers, at the same time,
-// and returns how many answered.
-func (g *gossip) join(ids []PeerID) int {
+// join exchanges all that is known with each of the peers, at the same time.
+func (g *gossip) join(ids []PeerID) {
 	var wg sync.WaitGroup
-	var answered atomic.Int32
 	for _, id := range ids {
 		wg.Go(func() {
-			n, err := g.list.Join([]string{string(id) + "/" + syntheticAddress(id)})
-			if err != nil {
+			if _, err := g.list.Join([]string{string(id) + "/" + syntheticAddress(id)}); err != nil {
 				g.log.Debug("peer cannot be joined", "peer", id.Short(), "err", err)
 			}
-			answered.Add(int32(n))
 		})
 	}
 	wg.Wait()
-	return int(answered.Load())
 }
 
 // say publishes a new descriptor of this peer.

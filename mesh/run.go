@@ -57,7 +57,7 @@ func (m *Mesh) rejoin(ctx context.Context) {
 			wanted = joinAtOnce
 		}
 		if len(absent) > 0 {
-			m.gossip.join(absent[:min(len(absent), wanted)])
+			m.join(ctx, absent[:min(len(absent), wanted)])
 		}
 		if m.book.alive() > 0 || len(absent) == 0 {
 			wait = m.config.Profile.Rejoin
@@ -74,6 +74,20 @@ func (m *Mesh) rejoin(ctx context.Context) {
 			wait = lonely
 		case <-timer.C:
 		}
+	}
+}
+
+// join compares notes with each of the peers, until all answered or failed or
+// ctx is done.
+func (m *Mesh) join(ctx context.Context, ids []PeerID) {
+	done := make(chan struct{})
+	m.links.spawn(func() {
+		defer close(done)
+		m.gossip.join(ids)
+	})
+	select {
+	case <-done:
+	case <-ctx.Done(): // as it is when the mesh closes; what runs on, Close ends
 	}
 }
 

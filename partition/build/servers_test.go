@@ -29,12 +29,13 @@ func TestServers(t *testing.T) {
 		address string
 		other   string // must not answer there
 		use     use
+		first   map[string]string
 		change  map[string]string
 	}{
-		{"memcached", "127.64.200.1", "127.64.201.1:11211", useMemcached, map[string]string{"memory": "64MiB"}},
-		{"redis", "127.64.200.2", "127.64.201.2:6379", useRedis, map[string]string{"memory": "64MiB", "eviction": "allkeys-lru"}},
-		{"mariadb", "127.64.200.3", "127.64.201.3:3306", useMariaDB, map[string]string{"memory": "16MiB", "connections": "20"}},
-		{"postgresql", "127.64.200.4", "127.64.201.4:5432", usePostgreSQL, map[string]string{"memory": "16MiB", "connections": "20"}},
+		{"memcached", "127.64.200.1", "127.64.201.1:11211", useMemcached, map[string]string{"keep": "true"}, map[string]string{"keep": "true", "connections": "99"}},
+		{"redis", "127.64.200.2", "127.64.201.2:6379", useRedis, nil, map[string]string{"memory": "64MiB", "eviction": "allkeys-lru"}},
+		{"mariadb", "127.64.200.3", "127.64.201.3:3306", useMariaDB, nil, map[string]string{"memory": "16MiB", "connections": "20"}},
+		{"postgresql", "127.64.200.4", "127.64.201.4:5432", usePostgreSQL, nil, map[string]string{"memory": "16MiB", "connections": "20"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -49,7 +50,7 @@ func TestServers(t *testing.T) {
 			}
 			t.Logf("built of %d packages in %v", len(tree.Packages), time.Since(begun).Round(time.Millisecond))
 			r := newRunner(t, tree, test.address)
-			d := r.desired(item.Release, nil)
+			d := r.desired(item.Release, test.first)
 			r.start(d)
 			r.must(test.use(t, d.Published["url"], true))
 			if err := dial(test.other); err == nil {

@@ -2,6 +2,7 @@ package release
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -148,10 +149,10 @@ func (p *Parameter) document() *document {
 		d.Type, d.Enum = "string", p.Choices
 	case KindSize:
 		d.Type, d.Format = []string{"string", "integer"}, "size"
-		d.Pattern, d.Minimum, d.Maximum = `^[0-9]+(\.[0-9]+)? ?([KMGT]iB|[kMGT]?B)?$`, p.Minimum, p.Maximum
+		d.Pattern, d.Minimum, d.Maximum = `^[0-9]+(\.[0-9]+)? ?([KMGT]iB|[kMGT]?B)?$`, cmp.Or(p.Minimum, new(float64)), p.Maximum
 	case KindDuration:
 		d.Type, d.Format = []string{"string", "number"}, "duration"
-		d.Pattern, d.Minimum, d.Maximum = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h)?)+$`, p.Minimum, p.Maximum
+		d.Pattern, d.Minimum, d.Maximum = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h)?)+$`, cmp.Or(p.Minimum, new(float64)), p.Maximum
 	case KindArray:
 		d.Type, d.Items, d.MinItems, d.MaxItems = "array", p.Items.document(), p.Minimum, p.Maximum
 	case KindInteger, KindNumber, KindBoolean:

@@ -11,10 +11,11 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// hole is where a template takes a value: {{ name }}.
+// hole is where a template takes a value: {{ name }}. An empty one, {{}},
+// stands for two opening braces.
 var hole = regexp.MustCompile(`\{\{([^{}\n]*)\}\}`)
 
-// holeName is what may stand in a hole. A double quoted {{ stands for itself.
+// holeName is what may stand in a hole.
 var holeName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // fill returns a template of the bundle with every {{ name }} replaced. All
@@ -30,7 +31,7 @@ func (b *Bundle) fill(name string, values map[string]starlark.Value) ([]byte, er
 		out.WriteString(text[end:at[0]])
 		end = at[1]
 		key := strings.TrimSpace(text[at[2]:at[3]])
-		if key == `"{"` {
+		if key == "" {
 			out.WriteString("{{")
 			continue
 		}

@@ -1,0 +1,173 @@
+package daemon
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/mesh"
+)
+
+// Admission takes two steps: the ledger decides who is admitted, and the
+// leader, which holds the CA's key, signs. Any peer passes the wish on.
+
+// admitPath and renewPath are where the leader is asked to sign.
+const (
+	admitPath = "/v1/admit"
+	renewPath = "/v1/renew"
+)
+
+// admitTimeout bounds how long a newcomer is kept waiting.
+const admitTimeout = 20 * time.Second
+
+// Admit is the mesh's question whether a newcomer may join.
+func (d *Daemon) Admit(ctx context.Context, a mesh.Admission) (mesh.AdmissionReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	defer cancel()
+	var reply mesh.AdmissionReply
+	err := d.atLeader(ctx, admitPath, a, &reply, func(ctx context.Context) error {
+		var err error
+		reply, err = d.admit(ctx, d.mesh.Self(), a)
+		return err
+	})
+	if code := ledger.CodeOf(err); code != "" && code != ledger.ErrInternal {
+		return reply, mesh.Refuse(err.Error())
+	}
+	return reply, err
+}
+
+// admit decides and signs, on the leader, for the peer that was asked.
+func (d *Daemon) admit(ctx context.Context, asked mesh.PeerID, a mesh.Admission) (mesh.AdmissionReply, error) {
+	if mesh.PeerIDOf(a.PublicKey) != a.Peer {
+		return mesh.AdmissionReply{}, &ledger.Refusal{Code: ledger.ErrInvalid, Detail: fmt.Sprintf("admit %s: the key is not the peer's", a.Name)}
+	}
+	c := ledger.Admit{Open: a.Open, Peer: ledger.PeerID(a.Peer), PublicKey: a.PublicKey, Name: a.Name}
+	if !a.Open {
+		c.TokenDigest = a.TokenDigest[:]
+	}
+	index, err := d.books.Lead(ctx, ledger.AsPeer(ledger.PeerID(asked)), c)
+	if err != nil {
+		return mesh.AdmissionReply{}, err
+	}
+	if err := d.books.WaitIndex(ctx, index); err != nil {
+		return mesh.AdmissionReply{}, err
+	}
+	v := d.books.View()
+	peer, ok := v.Peer(ledger.PeerID(a.Peer))
+	if !ok {
+		return mesh.AdmissionReply{}, fmt.Errorf("admit %s: admitted, but not in the ledger", a.Name)
+	}
+	certificate, err := d.sign(a.PublicKey)
+	if err != nil {
+		return mesh.AdmissionReply{}, err
+	}
+	m, _ := v.Mesh()
+	return mesh.AdmissionReply{CertificateDER: certificate, Role: string(peer.Role), Account: string(peer.Account), Epoch: m.Epoch}, nil
+}
+
+// A renewal asks for a fresh certificate; who asks is known from the
+// connection.
+type renewal struct {
+	PublicKey ed25519.PublicKey `json:"public_key"`
+}
+
+type renewed struct {
+	CertificateDER []byte `json:"certificate"`
+}
+
+// renew fetches a new certificate for this peer.
+func (d *Daemon) renew(ctx context.Context, key ed25519.PublicKey) ([]byte, error) {
+	var out renewed
+	err := d.atLeader(ctx, renewPath, renewal{key}, &out, func(context.Context) error {
+		var err error
+		out, err = d.renewFor(d.mesh.Self(), renewal{key})
+		return err
+	})
+	return out.CertificateDER, err
+}
+
+func (d *Daemon) renewFor(caller mesh.PeerID, in renewal) (renewed, error) {
+	peer, ok := d.books.View().Peer(ledger.PeerID(caller))
+	if !ok || peer.Revoked || mesh.PeerIDOf(in.PublicKey) != caller {
+		return renewed{}, &ledger.Refusal{Code: ledger.ErrForbidden, Detail: fmt.Sprintf("renew: %s is not a member of this mesh", caller)}
+	}
+	certificate, err := d.sign(in.PublicKey)
+	return renewed{certificate}, err
+}
+
+// sign issues a certificate. Only voters can.
+func (d *Daemon) sign(key ed25519.PublicKey) ([]byte, error) {
+	ca, err := mesh.LoadCA(d.folder.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("sign: this peer leads but does not hold the CA's key")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return ca.Issue(mesh.IssueRequest{PublicKey: key, Now: d.cfg.Clock()})
+}
+
+// atLeader runs here where this peer leads, and asks the leader for path
+// otherwise. A leader that has just changed is looked for again.
+func (d *Daemon) atLeader(ctx context.Context, path string, in, out any, here func(context.Context) error) error {
+	for {
+		err := d.atLeaderOnce(ctx, path, in, out, here)
+		var elsewhere *elsewhereError
+		if !errors.As(err, &elsewhere) {
+			return err
+		}
+		if err := d.books.awaitLeader(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Daemon) atLeaderOnce(ctx context.Context, path string, in, out any, here func(context.Context) error) error {
+	if d.books.Leads() {
+		return here(ctx)
+	}
+	leader := mesh.PeerID(d.books.Consensus(ctx).Leader)
+	if leader == "" || leader == d.mesh.Self() {
+		return &elsewhereError{}
+	}
+	return d.rpc.call(ctx, leader, path, in, out)
+}
+
+// serveAdmission lets other peers ask this one, should it lead.
+func (d *Daemon) serveAdmission() {
+	handle(d.rpc, admitPath, func(ctx context.Context, caller mesh.PeerID, a mesh.Admission) (mesh.AdmissionReply, error) {
+		if !d.books.Leads() {
+			return mesh.AdmissionReply{}, d.elsewhere(ctx)
+		}
+		return d.admit(ctx, caller, a)
+	})
+	handle(d.rpc, renewPath, func(ctx context.Context, caller mesh.PeerID, in renewal) (renewed, error) {
+		if !d.books.Leads() {
+			return renewed{}, d.elsewhere(ctx)
+		}
+		return d.renewFor(caller, in)
+	})
+}
+
+func (d *Daemon) elsewhere(ctx context.Context) error {
+	return &elsewhereError{mesh.PeerID(d.books.Consensus(ctx).Leader)}
+}
+
+// newToken draws a token of this mesh.
+func (d *Daemon) newToken() (mesh.Token, error) {
+	t := mesh.Token{CADigest: d.mesh.Digest()}
+	if _, err := rand.Read(t.Secret[:]); err != nil {
+		return t, fmt.Errorf("token: %w", err)
+	}
+	return t, nil
+}
+
+// tokenID names a token in lists. It is derived from what the ledger keeps,
+// so it tells nothing that the ledger does not.
+func tokenID(digest [32]byte) ledger.TokenID { return ledger.TokenID(hex.EncodeToString(digest[:5])) }

@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/slapmesh/slapmesh/consensus"
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/protocol"
+	"github.com/slapmesh/slapmesh/protocol/rest"
+)
+
+// Who may do what is the ledger's business; here it is asked, once for each
+// door: streams of other peers, calls on the control socket, calls with a
+// token, and calls that another peer passes on.
+
+// authorize decides which peer may open which kind of stream. Raft is for
+// peers with the voter role. While this peer has not read its own ledger yet,
+// after a start, those that its log names as servers will do.
+func (d *Daemon) authorize(peer mesh.PeerID, kind mesh.Kind) error {
+	v := d.books.View()
+	p, known := v.Peer(ledger.PeerID(peer))
+	switch {
+	case p.Revoked:
+		return fmt.Errorf("peer %s was removed from the mesh", peer.Short())
+	case kind != mesh.KindRaft:
+		return nil
+	case known && p.Role == ledger.RoleVoter:
+		return nil
+	case known:
+		return fmt.Errorf("peer %s has the role %s and may not vote", peer.Short(), p.Role)
+	}
+	s := d.books.Seat()
+	if s != nil && (s.by == peer || slices.ContainsFunc(s.node.Servers(), func(o consensus.Server) bool { return o.Peer == string(peer) })) {
+		return nil
+	}
+	return fmt.Errorf("peer %s is not known to vote", peer.Short())
+}
+
+// revoked tells who was removed from the mesh.
+func (d *Daemon) revoked(peer mesh.PeerID) bool {
+	p, _ := d.books.View().Peer(ledger.PeerID(peer))
+	return p.Revoked
+}
+
+// authorizeTunnel decides whether a peer may reach an address of this
+// computer: only that of an instance here, on a port that it published, and
+// only for the account whose it is.
+func (d *Daemon) authorizeTunnel(peer mesh.PeerID, to netip.AddrPort) error {
+	v := d.books.View()
+	i, ok := v.InstanceAt(to.Addr())
+	if !ok || i.Computer != ledger.ComputerID(d.mesh.Self()) || !publishes(i, to.Port()) {
+		return errors.New("no instance of this computer publishes the address")
+	}
+	p, ok := v.Peer(ledger.PeerID(peer))
+	if !ok || p.Revoked || p.Account != i.Account && !p.Operator {
+		return fmt.Errorf("peer %s is not of account %s", peer.Short(), i.Account)
+	}
+	return nil
+}
+
+func publishes(i ledger.Instance, port uint16) bool {
+	for _, p := range i.Ports {
+		if p == port {
+			return true
+		}
+	}
+	return false
+}
+
+// controlDoor lets in whoever runs slapd, and root. They act for the peer.
+func (d *Daemon) controlDoor() rest.Door {
+	return rest.Door{AnyHost: true, Authenticate: func(r *http.Request) (protocol.Service, error) {
+		uid, ok := rest.PeerUID(r)
+		if ok && uid != 0 && int(uid) != os.Getuid() {
+			return nil, protocol.Errorf(protocol.ErrForbidden, "control socket: slapd runs as uid %d, you are %d: use the local API with a token", os.Getuid(), uid)
+		}
+		return &service{d, caller{principal: ledger.AsPeer(ledger.PeerID(d.mesh.Self()))}}, nil
+	}}
+}
+
+// apiDoor lets in whoever has a token of the role user.
+func (d *Daemon) apiDoor() rest.Door {
+	return rest.Door{Authenticate: func(r *http.Request) (protocol.Service, error) {
+		text, err := rest.BearerToken(r)
+		if err != nil {
+			return nil, err
+		}
+		c, err := d.bearer(text)
+		if err != nil {
+			return nil, err
+		}
+		return &service{d, c}, nil
+	}}
+}
+
+// bearer recognises who shows a token.
+func (d *Daemon) bearer(text string) (caller, error) {
+	token, err := mesh.ParseToken(text)
+	if err != nil {
+		return caller{}, protocol.Errorf(protocol.ErrUnauthorized, "token: %v", err)
+	}
+	digest := token.Digest()
+	known, ok := d.books.View().TokenByDigest(digest[:])
+	if !ok || token.CADigest != d.mesh.Digest() {
+		return caller{}, protocol.Errorf(protocol.ErrUnauthorized, "token: not known to this peer: make one with \"slapd token create --role user\"")
+	}
+	return caller{principal: ledger.AsToken(known.ID), token: &token}, nil
+}
+
+// meshDoor lets in other peers that pass a call on: for themselves, or for
+// the bearer of a token.
+func (d *Daemon) meshDoor() rest.Door {
+	return rest.Door{AnyHost: true, Authenticate: func(r *http.Request) (protocol.Service, error) {
+		peer := callerOf(r)
+		if peer == "" {
+			return nil, protocol.Errorf(protocol.ErrUnauthorized, "who calls is not known")
+		}
+		c := caller{principal: ledger.AsPeer(ledger.PeerID(peer))}
+		if r.Header.Get("Authorization") != "" {
+			text, err := rest.BearerToken(r)
+			if err != nil {
+				return nil, err
+			}
+			if c, err = d.bearer(text); err != nil {
+				return nil, err
+			}
+		}
+		c.remote = true
+		return &service{d, c}, nil
+	}}
+}

@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/remote"
+	"github.com/slapmesh/slapmesh/mesh"
+)
+
+// openBooks opens this peer's copy of the ledger: the slice that it knew
+// last, and its seat, if it has one.
+func (d *Daemon) openBooks(context.Context) (err error) {
+	b := d.books
+	d.rpc.mux.Handle("/ledger/", http.HandlerFunc(b.serve))
+	number, err := d.folder.rememberedSeat()
+	if err != nil {
+		return err
+	}
+	if number > 0 {
+		if err := b.sit(number, d.mesh.Self()); err != nil {
+			return err
+		}
+	}
+	d.closers = append(d.closers, b.Close)
+	d.loops = append(d.loops,
+		loop{"slice", b.followSlice},
+		loop{"catching up", b.catchUp},
+		loop{"seats", d.runSeating},
+		loop{"presence", d.runPresence},
+		loop{"founding", d.runFounding},
+	)
+	return nil
+}
+
+// newBooks makes the books of a peer whose mesh is not open yet, with the
+// slice that was kept.
+func newBooks(d *Daemon, self mesh.PeerID) (*books, error) {
+	b := &books{d: d, log: d.log.With("part", "books"), switched: make(chan struct{})}
+	var err error
+	b.slice, err = remote.OpenFollower(remote.FollowConfig{
+		Self:   ledger.PeerID(self),
+		HTTP:   roundTripper{d},
+		Voters: b.followed,
+		Dir:    d.folder.path,
+		Log:    d.log.With("part", "slice"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	b.forward, err = remote.NewForwarder(remote.ForwardConfig{
+		Self:     ledger.PeerID(self),
+		HTTP:     roundTripper{d},
+		Local:    b.local(),
+		Voters:   b.followed,
+		Hopeless: b.hopeless,
+		Patience: leaderPatience,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	return b, nil
+}
+
+// roundTripper calls other peers, once the mesh is open.
+type roundTripper struct{ d *Daemon }
+
+func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.d.rpc.client.Transport.RoundTrip(r)
+}
+
+// followed lists whom to ask for the ledger.
+func (b *books) followed() []ledger.PeerID {
+	var out []ledger.PeerID
+	for _, id := range b.targets() {
+		out = append(out, ledger.PeerID(id))
+	}
+	return out
+}
+
+// followSlice keeps the slice up to date for as long as it is what is read.
+func (b *books) followSlice(ctx context.Context) error {
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		seated, switched := b.seated, b.switched
+		b.mu.Unlock()
+		if seated {
+			select {
+			case <-ctx.Done():
+			case <-switched:
+			}
+			continue
+		}
+		follow, cancel := context.WithCancel(ctx)
+		stop := afterClose(switched, cancel)
+		err := b.slice.Run(follow)
+		stop()
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve lets other peers propose to this one and follow the ledger from it,
+// for as long as it has a seat.
+func (b *books) serve(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	s, seated, switched := b.seat, b.seated, b.switched
+	b.mu.Unlock()
+	if !seated {
+		http.Error(w, "this peer does not hold the ledger", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer afterClose(switched, cancel)()
+	s.server.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// newServer makes what serves other peers from a seat.
+func (b *books) newServer(s *seat) (*remote.Server, error) {
+	return remote.NewServer(remote.ServerConfig{
+		Caller: func(r *http.Request) (ledger.PeerID, bool) {
+			id := callerOf(r)
+			return ledger.PeerID(id), id != ""
+		},
+		Ledger: s.Replica,
+		Local:  b.local(),
+		Log:    b.d.log.With("part", "ledger"),
+	})
+}
+
+// Close ends this peer's part in consensus. The seat stays its own.
+func (b *books) Close() error {
+	b.sitting.Lock()
+	defer b.sitting.Unlock()
+	b.mu.Lock()
+	s := b.seat
+	b.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s.node.Close()
+}

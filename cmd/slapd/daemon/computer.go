@@ -1,0 +1,167 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/remote"
+	"github.com/slapmesh/slapmesh/partition"
+)
+
+// A computer is this peer as the partition agent sees it: the ledger says
+// what is wanted here, and is told what became of it.
+type computer struct {
+	*Daemon
+	self    ledger.ComputerID
+	changed <-chan struct{}
+	acted   actedRecord
+	orders  []order // that were handed to the agent last
+}
+
+// An order is what tells one wish for a partition from the next.
+type order struct {
+	instance   ledger.InstanceID
+	generation uint64
+	supply     ledger.ReleaseDigest
+	requested  ledger.SupplyState
+}
+
+func ordersOf(w partition.Wanted) []order {
+	var out []order
+	for _, i := range w.Instances {
+		out = append(out, order{instance: i.ID, generation: i.Generation})
+	}
+	for _, s := range w.Supplies {
+		out = append(out, order{supply: s.Release, requested: s.Requested})
+	}
+	return out
+}
+
+// An actedRecord is how new the ledger was that the agent acted on last. An
+// older one must not be acted on: it knows less than what already stands in
+// the partitions.
+type actedRecord struct {
+	Index uint64 `json:"index"`
+}
+
+const actedFile = "acted.json"
+
+// Wanted returns what the ledger wants of this computer, unless this peer's
+// copy of it is older than what was acted on before.
+func (c *computer) Wanted(context.Context) (partition.Wanted, error) {
+	v := c.books.View()
+	if _, ok := v.Mesh(); !ok {
+		return partition.Wanted{}, errors.New("this peer's copy of the ledger is still empty")
+	}
+	if _, ok := v.Peer(ledger.PeerID(c.self)); !ok && !c.gone.Load() {
+		return partition.Wanted{}, errors.New("this peer's copy of the ledger does not know it yet")
+	}
+	if v.Index() < c.acted.Index {
+		return partition.Wanted{}, fmt.Errorf("this peer's copy of the ledger is at %d and was at %d before: waiting until it has caught up", v.Index(), c.acted.Index)
+	}
+	w := partition.WantedOf(v, c.self)
+	if orders := ordersOf(w); !slices.Equal(orders, c.orders) {
+		c.acted.Index, c.orders = v.Index(), orders
+		if err := writeJSON(c.folder.file(actedFile), c.acted); err != nil {
+			return partition.Wanted{}, fmt.Errorf("remember what was acted on: %w", err)
+		}
+	}
+	return w, nil
+}
+
+func (c *computer) Changed() <-chan struct{} { return c.changed }
+
+// Report tells the ledger what was observed here.
+func (c *computer) Report(ctx context.Context, r ledger.Report) error {
+	_, err := c.books.Propose(ctx, remote.Credential{}, r)
+	return err
+}
+
+// openComputer opens the partitions of this computer.
+func (d *Daemon) openComputer(ctx context.Context) error {
+	host := d.cfg.Host
+	if host == nil {
+		h, err := d.openHost(ctx)
+		if err != nil {
+			return err
+		}
+		host = h
+	}
+	changed, stop := d.books.Subscribe(ledger.TopicComputer(ledger.ComputerID(d.mesh.Self())))
+	d.closers = append(d.closers, func() error { stop(); return nil })
+	c := &computer{Daemon: d, self: ledger.ComputerID(d.mesh.Self()), changed: changed}
+	if err := readJSON(d.folder.file(actedFile), &c.acted); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var err error
+	d.agent, err = partition.NewAgent(partition.Config{
+		Source: c, Reporter: c, Host: host, Clock: d.cfg.Clock, Log: d.log.With("part", "partitions"),
+	})
+	if err != nil {
+		return err
+	}
+	d.loops = append(d.loops, loop{"partitions", d.agent.Run}, loop{"offer", d.runOffer})
+	return nil
+}
+
+// runOffer tells the ledger what this computer offers, whenever that is not
+// what the ledger has, for as long as the peer may offer anything.
+func (d *Daemon) runOffer(ctx context.Context) error {
+	offer := ledger.Offer{
+		Partitions: *d.settings.Partitions,
+		Labels:     d.settings.Labels,
+		Grade:      d.grade,
+		Arch:       runtime.GOARCH,
+		Host:       d.host,
+		Name:       d.settings.Name,
+	}
+	changed, stop := d.books.Subscribe(ledger.TopicMembers())
+	defer stop()
+	pause := time.NewTimer(time.Hour)
+	defer pause.Stop()
+	for {
+		pause.Reset(time.Hour)
+		if err := d.offer(ctx, offer); err != nil && ctx.Err() == nil {
+			d.log.Warn("cannot offer this computer's partitions, will try again", "err", err)
+			pause.Reset(time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-pause.C:
+		}
+	}
+}
+
+// offer proposes what this computer offers if the ledger has it otherwise.
+func (d *Daemon) offer(ctx context.Context, o ledger.Offer) error {
+	v := d.books.View()
+	peer, ok := v.Peer(ledger.PeerID(d.mesh.Self()))
+	if !ok || peer.Role == ledger.RoleUser || d.gone.Load() {
+		return nil
+	}
+	if c, ok := v.Computer(ledger.ComputerID(peer.ID)); ok && offered(c, o) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	index, err := d.books.Propose(ctx, remote.Credential{}, o)
+	if err != nil {
+		return err
+	}
+	return d.books.WaitIndex(ctx, index)
+}
+
+// offered reports whether the ledger's record is what o would make it.
+func offered(c ledger.Computer, o ledger.Offer) bool {
+	return c.Partitions == o.Partitions && c.Grade == o.Grade && c.Arch == o.Arch && c.Host == o.Host && c.Name == o.Name &&
+		c.State != ledger.ComputerLeft && maps.Equal(c.Labels, o.Labels)
+}

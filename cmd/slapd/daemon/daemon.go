@@ -1,0 +1,285 @@
+// Package daemon is one running slapd. It is the one place where the layers
+// are wired: the mesh carries, consensus orders, the ledger decides, the
+// partition agent does, and the protocol answers.
+//
+// [Found] or [Join] prepares a state folder once; [Open] brings a peer up from
+// it and [Daemon.Run] runs it until it is told to stop. Instances go on
+// without it.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/slapmesh/slapmesh/consensus"
+	"github.com/slapmesh/slapmesh/consensus/voters"
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/remote"
+	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/tunnel"
+	"github.com/slapmesh/slapmesh/partition"
+	"github.com/slapmesh/slapmesh/protocol/rest"
+)
+
+// Config says how a peer runs. Dir, Clock and Log are required.
+type Config struct {
+	// Dir is the state folder.
+	Dir string
+
+	// Clock tells the time.
+	Clock func() time.Time
+
+	// Log receives what an operator should know.
+	Log *slog.Logger
+
+	// Version is this program's, for status. Default "dev".
+	Version string
+
+	// Binary is the path of slapd, which is started again inside partitions.
+	Binary string
+
+	// Cache is a folder for downloaded packages that several peers of one
+	// computer may share. Default: one in Dir.
+	Cache string
+
+	// Mesh, Timing and Voters fit the peer to its network. Their zero values
+	// suit a building or a city.
+	Mesh   mesh.Profile
+	Timing consensus.Timing
+	Voters voters.Policy
+
+	// Seeds are peers to start with, from [Join].
+	Seeds []mesh.Descriptor
+
+	// Socket, Control and API stand in for the sockets that the settings
+	// name.
+	Socket  net.PacketConn
+	Control net.Listener
+	API     net.Listener
+
+	// Host stands in for the partitions of this computer. Default: real ones.
+	Host partition.Host
+}
+
+// A Daemon is one running peer. Its parts are opened in the order below, each
+// resting on those before it, and closed in reverse.
+type Daemon struct {
+	cfg      Config
+	log      *slog.Logger
+	settings Settings
+	started  time.Time
+
+	folder  *folder
+	mesh    *mesh.Mesh
+	rpc     *rpc
+	books   *books
+	agent   *partition.Agent
+	tunnels *tunnel.Manager
+	rest    *rest.Server
+	control net.Listener
+	api     net.Listener
+
+	host        string // of this computer's network namespace
+	grade       string // of its partitions
+	gradeReason string
+	apiAddress  string
+	shelf       shelf
+	quiet       atomic.Pointer[[]ledger.ComputerID]
+
+	stopping chan struct{} // closed when the peer begins to stop
+	stop     func()
+	gone     atomic.Bool // it left the mesh: the folder is to be emptied
+
+	closers []func() error // to be run last to first
+	loops   []loop
+}
+
+// A loop is something that runs for as long as the peer does.
+type loop struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Open brings up a peer from its state folder. On error nothing stays open.
+func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error) {
+	d := &Daemon{cfg: cfg, log: cfg.Log, host: hostID(), stopping: make(chan struct{}), started: cfg.Clock()}
+	d.stop = sync.OnceFunc(func() { close(d.stopping) })
+	if d.cfg.Version == "" {
+		d.cfg.Version = "dev"
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	for _, open := range []func(context.Context) error{
+		func(context.Context) error { return d.openFolder(given) },
+		d.openMesh,
+		d.openBooks,
+		d.openComputer,
+		d.openTunnels,
+		d.openDoors,
+	} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *Daemon) openFolder(given Settings) (err error) {
+	if d.folder, err = openFolder(d.cfg.Dir); err != nil {
+		return err
+	}
+	d.closers = append(d.closers, d.folder.Close)
+	d.settings, err = d.folder.remember(given)
+	return err
+}
+
+func (d *Daemon) openMesh(ctx context.Context) error {
+	credentials, err := mesh.LoadCredentials(d.folder.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("state folder %s: belongs to no mesh yet: found one with \"slapd init\" or join one with \"slapd join HOST:PORT --token T\"", d.folder.path)
+	}
+	if err != nil {
+		return err
+	}
+	identity, err := mesh.LoadOrCreateIdentity(d.folder.path)
+	if err != nil {
+		return err
+	}
+	socket := d.cfg.Socket
+	if socket == nil {
+		if socket, err = mesh.Bind(d.settings.Listen); err != nil {
+			return err
+		}
+	}
+	// The books are asked by the mesh from the first stream on, and need the
+	// mesh themselves: they are made empty first and opened after it.
+	if d.books, err = newBooks(d, identity.ID()); err != nil {
+		return errors.Join(err, socket.Close())
+	}
+	d.mesh, err = mesh.Open(mesh.Config{
+		Identity:    identity,
+		Credentials: credentials,
+		Socket:      socket,
+		Advertise:   d.settings.Advertise,
+		Name:        d.settings.Name,
+		Host:        d.host,
+		Dir:         d.folder.path,
+		Admitter:    d,
+		Authorize:   d.authorize,
+		Revoked:     d.revoked,
+		Renew:       d.renew,
+		Clock:       d.cfg.Clock,
+		Log:         d.log.With("part", "mesh"),
+		Profile:     d.cfg.Mesh,
+	})
+	if err != nil {
+		return errors.Join(err, socket.Close())
+	}
+	d.closers = append(d.closers, d.mesh.Close)
+	d.mesh.AddSeeds(d.cfg.Seeds)
+	d.rpc = newRPC(d.mesh, d.log.With("part", "rpc"))
+	d.serveAdmission()
+	d.serveSeating()
+	d.loops = append(d.loops, loop{"mesh", d.mesh.Run}, loop{"rpc", d.rpc.Run})
+	_ = ctx
+	return nil
+}
+
+// openDoors lets callers in: on the control socket, the local API and from
+// other peers.
+func (d *Daemon) openDoors(ctx context.Context) (err error) {
+	d.rest = rest.New(rest.Config{Version: d.cfg.Version, Log: d.log.With("part", "api"), Clock: d.cfg.Clock})
+	d.rpc.mux.Handle("/", d.rest.Handler(d.meshDoor()))
+	if d.control = d.cfg.Control; d.control == nil {
+		if d.control, err = listenControl(ctx, d.folder.file("slapd.sock")); err != nil {
+			return err
+		}
+	}
+	d.closers = append(d.closers, closeListener(d.control))
+	if d.api = d.cfg.API; d.api == nil {
+		if d.api, err = listenAPI(ctx, d.settings.API); err != nil {
+			return err
+		}
+	}
+	d.closers = append(d.closers, closeListener(d.api))
+	d.apiAddress = d.api.Addr().String()
+	d.loops = append(d.loops,
+		loop{"control socket", func(ctx context.Context) error { return d.rest.Serve(ctx, d.control, d.controlDoor()) }},
+		loop{"local API", func(ctx context.Context) error { return d.rest.Serve(ctx, d.api, d.apiDoor()) }},
+	)
+	return nil
+}
+
+// closeListener closes a listener that its server may have closed already.
+func closeListener(l net.Listener) func() error {
+	return func() error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// Run runs every loop until one fails, ctx is done or the peer leaves, and
+// waits for them all. It returns nil when it was asked to stop.
+func (d *Daemon) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-d.stopping:
+			cancel(nil)
+		case <-ctx.Done():
+			d.stop()
+		}
+	}()
+	d.log.Info("peer is up", "peer", d.mesh.Self(), "listen", d.mesh.Addr().String(), "api", d.apiAddress, "dir", d.folder.path)
+	var wg sync.WaitGroup
+	errs := make([]error, len(d.loops))
+	for n, l := range d.loops {
+		wg.Go(func() {
+			if err := l.run(ctx); err != nil {
+				errs[n] = fmt.Errorf("%s: %w", l.name, err)
+			}
+			cancel(errs[n]) // a part that ends ends the peer
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Close releases what Open took. It may be called once, after Run.
+func (d *Daemon) Close() error {
+	d.stop()
+	var errs []error
+	for _, c := range slices.Backward(d.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// leave takes this peer out of the mesh: the ledger is told, the others are,
+// and Run ends. What it kept for the mesh is then removed by Close.
+func (d *Daemon) leave(ctx context.Context) error {
+	if _, err := d.books.Propose(ctx, remote.Credential{}, ledger.Leave{}); err != nil {
+		return wireError(err)
+	}
+	if err := d.mesh.Leave(ctx); err != nil {
+		d.log.Warn("cannot say goodbye; the others will find out", "err", err)
+	}
+	d.gone.Store(true)
+	d.log.Info("left the mesh")
+	time.AfterFunc(200*time.Millisecond, d.stop) // the answer is on its way first
+	return nil
+}

@@ -1,0 +1,41 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/slapmesh/slapmesh/partition"
+	"github.com/slapmesh/slapmesh/partition/build"
+	"github.com/slapmesh/slapmesh/partition/sandbox"
+	"github.com/slapmesh/slapmesh/partition/store"
+)
+
+// openHost makes this computer ready for partitions: it finds out which walls
+// it can build, and opens the store of releases.
+func (d *Daemon) openHost(ctx context.Context) (partition.Host, error) {
+	walls, err := sandbox.Open(ctx, sandbox.Config{Binary: d.cfg.Binary})
+	if err != nil {
+		return nil, err
+	}
+	grade, why := walls.Grade()
+	d.grade, d.gradeReason = string(grade), ""
+	if grade == sandbox.GradePlain {
+		d.gradeReason = "Partitions of this computer are plain processes: " + why + "."
+	}
+	trees, err := store.Open(d.folder.file("store"))
+	if err != nil {
+		return nil, err
+	}
+	builder, err := build.Open(build.Config{
+		Store: trees,
+		Dir:   cmp.Or(d.cfg.Cache, d.folder.file("build")),
+		Clock: d.cfg.Clock,
+		Log:   d.log.With("part", "builds"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &partition.Computer{
+		Dir: d.folder.path, Walls: walls, Store: trees, Builder: builder, Log: d.log.With("part", "partitions"),
+	}, nil
+}

@@ -1,0 +1,374 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/remote"
+	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+// A service answers one caller. It is a [protocol.Service]: a thin layer that
+// reads the ledger's view, proposes commands, and says both in the words of
+// the wire.
+type service struct {
+	*Daemon
+	caller caller
+}
+
+// A caller is who asks, as the connection says.
+type caller struct {
+	principal ledger.Principal
+	token     *mesh.Token // the secret that was shown, to be shown again where a call is passed on
+	remote    bool        // another peer passed the call on; it is not passed on again
+}
+
+// credential is what is shown to the leader for the caller.
+func (c caller) credential() remote.Credential {
+	if c.token == nil {
+		return remote.Credential{}
+	}
+	digest := c.token.Digest()
+	return remote.Credential{TokenDigest: digest[:]}
+}
+
+var _ protocol.Service = (*service)(nil)
+
+// who recognises the caller in a view.
+func (s *service) who(v *ledger.State) (ledger.Principal, error) {
+	p, err := v.Recognise(s.caller.principal, s.cfg.Clock())
+	return p, wireError(err)
+}
+
+// account is the account that the caller acts for: its own, or, for an
+// operator, the one that is named.
+func (s *service) account(v *ledger.State, named string) (ledger.AccountName, error) {
+	p, err := s.who(v)
+	switch {
+	case err != nil:
+		return "", err
+	case named == "" || named == string(p.Account):
+		return p.Account, nil
+	case !p.Operator:
+		return "", protocol.Errorf(protocol.ErrForbidden, "account %s: you act for %s; only an operator acts for others", named, p.Account)
+	}
+	return ledger.AccountName(named), nil
+}
+
+// propose has the mesh decide c and returns a view that contains the
+// decision.
+func (s *service) propose(ctx context.Context, c ledger.Command) (*ledger.State, error) {
+	index, err := s.books.Propose(ctx, s.caller.credential(), c)
+	if err != nil {
+		return nil, wireError(err)
+	}
+	if err := s.books.WaitIndex(ctx, index); err != nil {
+		return nil, fmt.Errorf("%s: decided, but not seen here yet: %w", c.Kind(), err)
+	}
+	return s.books.View(), nil
+}
+
+// operator refuses callers that do not run the mesh.
+func (s *service) operator(v *ledger.State, what string) error {
+	switch p, err := s.who(v); {
+	case err != nil:
+		return err
+	case !p.Operator:
+		return protocol.Errorf(protocol.ErrForbidden, "%s: operators only; you are %s", what, p.Account)
+	}
+	return nil
+}
+
+func (s *service) Status(ctx context.Context) (protocol.Status, error) {
+	v := s.books.View()
+	p, err := s.who(v)
+	if err != nil && !errors.Is(err, protocol.ErrUnauthorized) {
+		return protocol.Status{}, err
+	}
+	out := s.status(ctx, v)
+	for range v.Instances(p.Account) {
+		out.Instances++
+	}
+	return out, nil
+}
+
+// status describes this peer.
+func (d *Daemon) status(ctx context.Context, v *ledger.State) protocol.Status {
+	self, _ := v.Peer(ledger.PeerID(d.mesh.Self()))
+	m, _ := v.Mesh()
+	consensus := d.books.Consensus(ctx)
+	out := protocol.Status{
+		PeerID:      string(d.mesh.Self()),
+		Name:        d.settings.Name,
+		Account:     string(self.Account),
+		Mesh:        m.Name,
+		MeshID:      d.mesh.ID(),
+		Epoch:       m.Epoch,
+		Open:        m.Open,
+		Role:        protocol.Role(consensus.Role),
+		Leader:      consensus.Leader,
+		Term:        consensus.Term,
+		CommitIndex: consensus.CommitIndex,
+		Voters:      consensus.Voters,
+		Standbys:    consensus.Standbys,
+		Quorum:      consensus.Quorum,
+		Stale:       !consensus.Quorum,
+		Listen:      d.mesh.Addr().String(),
+		API:         d.apiAddress,
+		Grade:       d.grade,
+		Version:     d.cfg.Version,
+		Started:     d.started,
+	}
+	for _, member := range d.mesh.Members() {
+		if member.State == mesh.StateAlive {
+			out.Members++
+		}
+	}
+	out.Warnings = d.warnings(v, consensus)
+	return out
+}
+
+// warnings says what an operator should know, one sentence each.
+func (d *Daemon) warnings(v *ledger.State, c Standing) []string {
+	out := []string{}
+	if !c.Quorum {
+		out = append(out, "No majority of voters answers: nothing new can be decided. What runs goes on running; status, list, show and logs of what runs here work from what this peer knows.")
+	}
+	if m, ok := v.Mesh(); ok && len(c.Voters) == 1 && c.Quorum {
+		peers := 0
+		for p := range v.Peers() {
+			if !p.Revoked {
+				peers++
+			}
+		}
+		switch {
+		case peers > 2 && m.Open:
+			out = append(out, "One peer alone votes: if it is lost, the ledger is. Make others voters: slapd members role PEER voter.")
+		case peers <= 2:
+			out = append(out, "One peer alone votes: if it is lost, the ledger is. With three peers any one may fail.")
+		}
+	}
+	if d.gradeReason != "" {
+		out = append(out, d.gradeReason)
+	}
+	return out
+}
+
+func (s *service) Members(context.Context) ([]protocol.Member, error) {
+	v := s.books.View()
+	if _, err := s.who(v); err != nil {
+		return nil, err
+	}
+	return s.members(v), nil
+}
+
+func (d *Daemon) members(v *ledger.State) []protocol.Member {
+	known := d.mesh.Members()
+	out := make([]protocol.Member, 0, len(known))
+	for _, m := range known {
+		out = append(out, wireMember(v, m))
+	}
+	sortMembers(out)
+	return out
+}
+
+func wireMember(v *ledger.State, m mesh.Member) protocol.Member {
+	peer, _ := v.Peer(ledger.PeerID(m.ID))
+	computer, _ := v.Computer(ledger.ComputerID(m.ID))
+	out := protocol.Member{
+		PeerID:  string(m.ID),
+		Name:    m.Name,
+		Address: m.Address,
+		Account: string(peer.Account),
+		Role:    protocol.Role(peer.Role),
+		State:   protocol.MemberState(m.State),
+		Path:    protocol.Path(m.Path),
+		Labels:  computer.Labels,
+		Revoked: peer.Revoked,
+		Since:   m.Since,
+	}
+	if out.Address == "" && len(m.Addresses) > 0 {
+		out.Address = m.Addresses[0]
+	}
+	return out
+}
+
+// member finds a peer by id, by the beginning of it, or by name.
+func (s *service) member(v *ledger.State, named string) (protocol.Member, error) {
+	var found []protocol.Member
+	for _, m := range s.members(v) {
+		switch {
+		case m.PeerID == named:
+			return m, nil
+		case m.Name == named || len(named) >= 4 && len(named) < len(m.PeerID) && m.PeerID[:len(named)] == named:
+			found = append(found, m)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return protocol.Member{}, protocol.Errorf(protocol.ErrNotFound, "peer %s: no member has this id or name: see slapd members", named)
+	case 1:
+		return found[0], nil
+	}
+	return protocol.Member{}, protocol.Errorf(protocol.ErrConflict, "peer %s: %d members are called so: give the id", named, len(found))
+}
+
+func (s *service) SetRole(ctx context.Context, peer string, role protocol.Role) (protocol.Member, error) {
+	m, err := s.member(s.books.View(), peer)
+	if err != nil {
+		return m, err
+	}
+	v, err := s.propose(ctx, ledger.SetRole{Peer: ledger.PeerID(m.PeerID), Role: ledger.Role(role)})
+	if err != nil {
+		return m, err
+	}
+	return s.member(v, m.PeerID)
+}
+
+func (s *service) RemoveMember(ctx context.Context, peer string) error {
+	m, err := s.member(s.books.View(), peer)
+	if err != nil {
+		return err
+	}
+	_, err = s.propose(ctx, ledger.RemovePeer{Peer: ledger.PeerID(m.PeerID)})
+	return err
+}
+
+func (s *service) Computers(context.Context) ([]protocol.Computer, error) {
+	v := s.books.View()
+	if _, err := s.who(v); err != nil {
+		return nil, err
+	}
+	out := []protocol.Computer{}
+	for c := range v.Computers() {
+		out = append(out, wireComputer(c))
+	}
+	return out, nil
+}
+
+func (s *service) Leave(ctx context.Context, in protocol.LeaveInput) error {
+	v := s.books.View()
+	self := ledger.PeerID(s.mesh.Self())
+	if s.caller.principal.Peer != self || s.caller.remote {
+		if err := s.operator(v, "leave"); err != nil {
+			return err
+		}
+	}
+	placed := 0
+	for range v.InstancesOn(ledger.ComputerID(self)) {
+		placed++
+	}
+	if placed > 0 && !in.Force {
+		return protocol.Errorf(protocol.ErrConflict, "leave: %d instances are placed on this computer: destroy them first, or leave with --force, which loses them", placed)
+	}
+	return s.leave(ctx)
+}
+
+func (s *service) CreateToken(ctx context.Context, in protocol.TokenInput) (protocol.Token, error) {
+	v := s.books.View()
+	m, _ := v.Mesh()
+	if in.Role == "" {
+		in.Role = protocol.RoleVoter
+		if m.Open {
+			in.Role = protocol.RoleComputer
+		}
+	}
+	ttl, err := parseTTL(in.TTL)
+	if err != nil {
+		return protocol.Token{}, err
+	}
+	token, err := s.newToken()
+	if err != nil {
+		return protocol.Token{}, err
+	}
+	digest := token.Digest()
+	id := tokenID(digest)
+	v, err = s.propose(ctx, ledger.CreateToken{
+		ID:      id,
+		Digest:  digest[:],
+		Role:    ledger.Role(in.Role),
+		Uses:    max(1, in.Uses),
+		Expires: s.cfg.Clock().Add(ttl),
+		Account: ledger.AccountName(in.Account),
+	})
+	if err != nil {
+		return protocol.Token{}, err
+	}
+	made, ok := v.Token(id)
+	if !ok { // another account's, which a slice does not show
+		made = ledger.Token{ID: id, Role: ledger.Role(in.Role), Uses: max(1, in.Uses), Expires: s.cfg.Clock().Add(ttl), Account: ledger.AccountName(in.Account)}
+	}
+	out := wireToken(made)
+	out.Token = token.String()
+	if made.Role != ledger.RoleUser {
+		out.Join = fmt.Sprintf("slapd join %s --token %s", s.joinAddress(), token)
+	}
+	return out, nil
+}
+
+func (s *service) Tokens(context.Context) ([]protocol.Token, error) {
+	v := s.books.View()
+	p, err := s.who(v)
+	if err != nil {
+		return nil, err
+	}
+	tokens := v.Tokens(p.Account)
+	if p.Operator {
+		tokens = v.AllTokens()
+	}
+	out := []protocol.Token{}
+	for t := range tokens {
+		out = append(out, wireToken(t))
+	}
+	sortTokens(out)
+	return out, nil
+}
+
+func (s *service) RevokeToken(ctx context.Context, id string) error {
+	_, err := s.propose(ctx, ledger.RevokeToken{ID: ledger.TokenID(id)})
+	return err
+}
+
+// joinAddress is where another computer finds this peer, as far as it knows.
+func (d *Daemon) joinAddress() string {
+	for _, m := range d.mesh.Members() {
+		if m.ID == d.mesh.Self() && len(m.Addresses) > 0 {
+			return m.Addresses[0]
+		}
+	}
+	return d.mesh.Addr().String()
+}
+
+func sortMembers(all []protocol.Member) {
+	slices.SortFunc(all, func(a, b protocol.Member) int { return cmp.Compare(a.PeerID, b.PeerID) })
+}
+
+// sortTokens puts the newest first.
+func sortTokens(all []protocol.Token) {
+	slices.SortFunc(all, func(a, b protocol.Token) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// parseTTL reads a duration that may also be in days, such as 7d. The default
+// is an hour.
+func parseTTL(text string) (time.Duration, error) {
+	if text == "" {
+		return time.Hour, nil
+	}
+	var days int
+	if n, err := fmt.Sscanf(text, "%dd", &days); n == 1 && err == nil && text == fmt.Sprintf("%dd", days) {
+		text = fmt.Sprintf("%dh", 24*days)
+	}
+	ttl, err := time.ParseDuration(text)
+	if err != nil || ttl <= 0 || ttl > 10*365*24*time.Hour {
+		return 0, protocol.Errorf(protocol.ErrInvalid, "ttl %q: a duration such as 30m, 1h or 7d expected, at most ten years", text)
+	}
+	return ttl, nil
+}

@@ -1,0 +1,211 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"maps"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protocol.Instance, error) {
+	v := s.books.View()
+	account, err := s.account(v, in.Account)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	was, exists := v.InstanceByReference(account, ledger.Reference(in.Reference))
+	exists = exists && !was.Settled()
+	found, err := s.resolve(ctx, v, account, in.Release, was, exists)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	if err := s.check(ctx, found, in, was, exists); err != nil {
+		return protocol.Instance{}, err
+	}
+	v, err = s.propose(ctx, ledger.Request{
+		Account:           account,
+		Reference:         ledger.Reference(in.Reference),
+		Release:           found.digest,
+		Pinned:            found.pinned,
+		Type:              in.Type,
+		Parameters:        in.Parameters,
+		ReplaceParameters: in.ReplaceParameters,
+		Filter:            in.Filter,
+		ReplaceFilter:     in.Filter != nil,
+		Shared:            in.Shared != nil && *in.Shared,
+		State:             ledger.InstanceState(in.State),
+		Avoid:             s.silent(),
+	})
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	i, ok := v.InstanceByReference(account, ledger.Reference(in.Reference))
+	if !ok {
+		return protocol.Instance{}, notFound(in.Reference)
+	}
+	return wireInstance(v, i), nil
+}
+
+func notFound(reference string) error {
+	return protocol.Errorf(protocol.ErrNotFound, "instance %s: not known: see slapd list", reference)
+}
+
+// check holds the parameters of a request against the release's schema. Those
+// that an instance has already are part of what is checked.
+func (s *service) check(ctx context.Context, found resolved, in protocol.RequestInput, was ledger.Instance, exists bool) error {
+	if len(in.Parameters) == 0 && exists && !found.pinned && !in.ReplaceParameters {
+		return nil // nothing new
+	}
+	release, err := s.loaded(ctx, found.digest)
+	if err != nil {
+		return err
+	}
+	all := map[string]json.RawMessage{}
+	if exists && !in.ReplaceParameters {
+		maps.Copy(all, was.Parameters)
+	}
+	maps.Copy(all, in.Parameters) // a null means the default
+	if _, err := release.Parameters.CheckParameters(all); err != nil {
+		return protocol.Errorf(protocol.ErrInvalid, "request %s: %v", in.Reference, err)
+	}
+	return nil
+}
+
+func (s *service) Instances(_ context.Context, q protocol.InstanceQuery) ([]protocol.Instance, error) {
+	v := s.books.View()
+	found, err := s.selected(v, q)
+	if err != nil {
+		return nil, err
+	}
+	out := []protocol.Instance{}
+	for i := range found {
+		if !i.Settled() && (q.Reference == "" || q.Reference == string(i.Reference)) {
+			out = append(out, wireInstance(v, i))
+		}
+	}
+	return out, nil
+}
+
+// selected iterates over the instances of the accounts that q names.
+func (s *service) selected(v *ledger.State, q protocol.InstanceQuery) (iter.Seq[ledger.Instance], error) {
+	if q.All {
+		if err := s.operator(v, "all instances"); err != nil {
+			return nil, err
+		}
+		return func(yield func(ledger.Instance) bool) {
+			for a := range v.Accounts() {
+				for i := range v.Instances(a.Name) {
+					if !yield(i) {
+						return
+					}
+				}
+			}
+		}, nil
+	}
+	account, err := s.account(v, q.Account)
+	if err != nil {
+		return nil, err
+	}
+	return v.Instances(account), nil
+}
+
+// instance finds one instance of the caller's, also one that was destroyed
+// lately.
+func (s *service) instance(v *ledger.State, ref protocol.Ref) (ledger.Instance, error) {
+	account, err := s.account(v, ref.Account)
+	if err != nil {
+		return ledger.Instance{}, err
+	}
+	i, ok := v.InstanceByReference(account, ledger.Reference(ref.Reference))
+	if !ok {
+		return i, notFound(ref.Reference)
+	}
+	return i, nil
+}
+
+func (s *service) Instance(_ context.Context, ref protocol.Ref) (protocol.Instance, error) {
+	v := s.books.View()
+	i, err := s.instance(v, ref)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	out := wireInstance(v, i)
+	out.Events = wireEvents(v, i)
+	return out, nil
+}
+
+func (s *service) SetState(ctx context.Context, ref protocol.Ref, state protocol.RequestedState) (protocol.Instance, error) {
+	account, err := s.account(s.books.View(), ref.Account)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	v, err := s.propose(ctx, ledger.SetState{Account: account, Reference: ledger.Reference(ref.Reference), State: ledger.InstanceState(state)})
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	i, ok := v.InstanceByReference(account, ledger.Reference(ref.Reference))
+	if !ok {
+		return protocol.Instance{}, notFound(ref.Reference)
+	}
+	return wireInstance(v, i), nil
+}
+
+func (s *service) Watch(ctx context.Context, q protocol.InstanceQuery) iter.Seq2[protocol.Instance, error] {
+	return func(yield func(protocol.Instance, error) bool) {
+		if err := s.watch(ctx, q, yield); err != nil {
+			yield(protocol.Instance{}, err)
+		}
+	}
+}
+
+// watch yields what matches q now and after each change of the ledger that
+// concerns the account, for as long as yield wants more.
+func (s *service) watch(ctx context.Context, q protocol.InstanceQuery, yield func(protocol.Instance, error) bool) error {
+	v := s.books.View()
+	if q.Reference != "" {
+		if _, err := s.instance(v, protocol.Ref{Reference: q.Reference, Account: q.Account}); err != nil {
+			return err
+		}
+	}
+	var topics []ledger.Topic
+	if !q.All {
+		account, err := s.account(v, q.Account)
+		if err != nil {
+			return err
+		}
+		topics = append(topics, ledger.TopicAccount(account))
+	}
+	changed, stop := s.books.Subscribe(topics...)
+	defer stop()
+	told := map[ledger.InstanceID]ledger.Instance{}
+	for {
+		v = s.books.View()
+		found, err := s.selected(v, q)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			if q.Reference != "" && q.Reference != string(i.Reference) {
+				continue
+			}
+			was, known := told[i.ID]
+			if known && was.Changed.Equal(i.Changed) && was.State == i.State && was.Reason == i.Reason || !known && i.Settled() && q.Reference == "" {
+				continue
+			}
+			told[i.ID] = i
+			if !yield(wireInstance(v, i), nil) {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.stopping:
+			return protocol.Errorf(protocol.ErrUnavailable, "slapd is stopping: ask again, or ask another peer")
+		case <-changed:
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/partition/supervisor"
+	"github.com/slapmesh/slapmesh/protocol"
+	"github.com/slapmesh/slapmesh/protocol/client"
+)
+
+// Logs and programs are where the instance is: a call about one that runs on
+// another computer is passed on to its peer.
+
+func (s *service) Logs(ctx context.Context, ref protocol.Ref, q protocol.LogQuery) (io.ReadCloser, error) {
+	i, host, err := s.host(ref, "logs")
+	if err != nil {
+		return nil, err
+	}
+	if host != nil {
+		logs, err := host.Logs(ctx, accountRef(i), q)
+		if err != nil {
+			return nil, errors.Join(err, host.Close())
+		}
+		return closeBoth{logs, host}, nil
+	}
+	logs, err := s.agent.Logs(ctx, i, q.Follow)
+	return logs, wireError(err)
+}
+
+type closeBoth struct {
+	io.ReadCloser
+	after io.Closer
+}
+
+func (c closeBoth) Close() error { return errors.Join(c.ReadCloser.Close(), c.after.Close()) }
+
+func (s *service) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInput, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	i, host, err := s.host(ref, "exec")
+	if err != nil {
+		return 0, err
+	}
+	if host != nil {
+		defer func() { _ = host.Close() }()
+		return host.Exec(ctx, accountRef(i), in, stdin, stdout, stderr)
+	}
+	code, err := s.agent.Exec(ctx, i, supervisor.Exec{Argv: in.Argv, Stdin: stdin, Stdout: stdout, Stderr: stderr})
+	return code, wireError(err)
+}
+
+// accountRef names an instance fully, for a peer to which the caller's
+// account means nothing.
+func accountRef(i ledger.Instance) protocol.Ref {
+	return protocol.Ref{Reference: string(i.Reference), Account: string(i.Account)}
+}
+
+// host finds an instance and, if it runs on another computer, how to ask that
+// one; nil means here.
+func (s *service) host(ref protocol.Ref, what string) (ledger.Instance, *client.Client, error) {
+	v := s.books.View()
+	i, err := s.instance(v, ref)
+	if err != nil {
+		return i, nil, err
+	}
+	peer := mesh.PeerID(i.Computer)
+	switch c, _ := v.Computer(i.Computer); {
+	case i.Settled():
+		return i, nil, protocol.Errorf(protocol.ErrNotFound, "%s %s: it was destroyed", what, ref.Reference)
+	case peer == s.mesh.Self():
+		return i, nil, nil
+	case s.caller.remote:
+		return i, nil, protocol.Errorf(protocol.ErrConflict, "%s %s: it is not on this computer", what, ref.Reference)
+	case c.State == ledger.ComputerLost:
+		return i, nil, protocol.Errorf(protocol.ErrUnavailable, "%s %s: its computer %s has not answered since %s", what, ref.Reference, c.Name, c.Since.Local().Format("15:04:05"))
+	}
+	host, err := s.passOn(peer)
+	if err != nil {
+		return i, nil, fmt.Errorf("%s %s: %w", what, ref.Reference, err)
+	}
+	return i, host, nil
+}
+
+// passOn asks another peer on behalf of the caller.
+func (s *service) passOn(peer mesh.PeerID) (*client.Client, error) {
+	cfg := client.Config{Dial: func(ctx context.Context) (net.Conn, error) { return s.mesh.Dial(ctx, peer, mesh.KindRPC) }}
+	if s.caller.token != nil {
+		cfg.Token = s.caller.token.String()
+	}
+	return client.New(cfg)
+}

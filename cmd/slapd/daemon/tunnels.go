@@ -1,0 +1,90 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/tunnel"
+)
+
+// openTunnels makes both ends of tunnels: listeners for what runs elsewhere,
+// and what other peers may reach here.
+func (d *Daemon) openTunnels(context.Context) (err error) {
+	d.tunnels, err = tunnel.New(tunnel.Config{
+		Dial: func(ctx context.Context, peer mesh.PeerID) (net.Conn, error) {
+			return d.mesh.Dial(ctx, peer, mesh.KindTunnel)
+		},
+		Local: func(peer mesh.PeerID) bool { return peer == d.mesh.Self() },
+		Log:   d.log.With("part", "tunnels"),
+	})
+	if err != nil {
+		return err
+	}
+	streams := d.mesh.Listen(mesh.KindTunnel)
+	serve := tunnel.ServeConfig{Authorize: d.authorizeTunnel, Log: d.log.With("part", "tunnels")}
+	d.loops = append(d.loops,
+		loop{"tunnels", d.tunnels.Run},
+		loop{"tunnelled services", d.runTunnels},
+		loop{"tunnels from others", func(ctx context.Context) error { return tunnel.Serve(ctx, streams, serve) }},
+	)
+	return nil
+}
+
+// runTunnels keeps a listener on the address of every instance of this peer's
+// account that runs on another computer, so that a URL works here as well.
+func (d *Daemon) runTunnels(ctx context.Context) error {
+	changed, stop := d.books.Subscribe(ledger.TopicAll())
+	defer stop()
+	self := ledger.PeerID(d.mesh.Self())
+	rest := time.NewTimer(tunnelRest)
+	defer rest.Stop()
+	var last []tunnel.Service
+	for {
+		if services := tunnels(d.books.View(), self, d.host); !slices.Equal(services, last) {
+			d.tunnels.Set(services)
+			last = services
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+		rest.Reset(tunnelRest)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-rest.C:
+		}
+	}
+}
+
+// tunnelRest is how long changes are collected before the list is made anew:
+// a busy ledger changes a thousand times a second.
+const tunnelRest = 50 * time.Millisecond
+
+// tunnels lists what is served elsewhere and should be reachable from here.
+// Peers that share this computer's loopback need no tunnel.
+func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service {
+	peer, ok := v.Peer(self)
+	if !ok {
+		return nil
+	}
+	var out []tunnel.Service
+	for i := range v.Instances(peer.Account) {
+		computer, _ := v.Computer(i.Computer)
+		near := computer.ID == ledger.ComputerID(self) || host != "" && computer.Host == host
+		if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
+			continue
+		}
+		for _, port := range i.Ports {
+			out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
+		}
+	}
+	slices.SortFunc(out, func(a, b tunnel.Service) int { return a.Address.Compare(b.Address) })
+	return out
+}

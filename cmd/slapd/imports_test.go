@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the architecture: who may import whom. A package that is not
+// listed, or an import that is not allowed, fails the build. The same table
+// stands, in words, in ARCHITECTURE.md.
+var mayImport = map[string][]string{
+	"mesh":                    {},
+	"mesh/tunnel":             {"mesh"},
+	"consensus":               {},
+	"consensus/consensustest": {"consensus"},
+	"consensus/voters":        {},
+	"ledger/table":            {},
+	"ledger/placement":        {},
+	"ledger":                  {"ledger/placement", "ledger/table"},
+	"ledger/replica":          {"ledger"},
+	"ledger/remote":           {"ledger"},
+	"partition/release":       {},
+	"partition/catalog":       {"partition/release"},
+	"partition/store":         {},
+	"partition/build":         {"partition/release", "partition/store"},
+	"partition/supervisor":    {},
+	"partition/sandbox":       {"partition/supervisor"},
+	"partition": {
+		"ledger", "partition/build", "partition/catalog", "partition/release",
+		"partition/sandbox", "partition/store", "partition/supervisor",
+	},
+	"protocol":          {"ledger"},
+	"protocol/rest":     {"ledger", "protocol"},
+	"protocol/client":   {"ledger", "protocol"},
+	"cmd/slapd":         {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/sandbox", "partition/supervisor"},
+	"cmd/slapd/command": {"ledger", "protocol", "protocol/client"},
+	"cmd/slapd/demo":    {"cmd/slapd/command", "protocol", "protocol/client"},
+	"cmd/slapd/daemon": {
+		"consensus", "consensus/voters", "ledger", "ledger/remote", "ledger/replica", "mesh", "mesh/tunnel",
+		"partition", "partition/build", "partition/catalog", "partition/release", "partition/sandbox",
+		"partition/store", "partition/supervisor", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
+	},
+}
+
+func TestImports(t *testing.T) {
+	const module = "github.com/slapmesh/slapmesh/"
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		paths := strings.Fields(line)
+		pkg := strings.TrimPrefix(paths[0], module)
+		if strings.HasPrefix(pkg, "examples/") {
+			continue // examples are users: they may import what is public
+		}
+		allowed, listed := mayImport[pkg]
+		if !listed {
+			t.Errorf("package %s is not in mayImport", pkg)
+		}
+		for _, p := range paths[1:] {
+			if imp, ours := strings.CutPrefix(p, module); ours && !slices.Contains(allowed, imp) {
+				t.Errorf("%s may not import %s", pkg, imp)
+			}
+		}
+	}
+}

@@ -1,0 +1,70 @@
+// Command slapd makes this computer a peer of a mesh, and asks the mesh for
+// things.
+//
+//	slapd init                          found a mesh
+//	slapd join HOST:7527 --token T      join one
+//	slapd request mariadb db1 --wait    ask for a database, get its URL
+//
+// Run "slapd help" for all commands.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/slapmesh/slapmesh/cmd/slapd/command"
+	"github.com/slapmesh/slapmesh/partition/release"
+	"github.com/slapmesh/slapmesh/partition/supervisor"
+)
+
+func main() {
+	if supervisor.Is(os.Args) { // this program is also what runs inside partitions
+		os.Exit(supervisor.Main(os.Args))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code := command.Main(ctx, config(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// config is what the command line may touch of the process.
+func config() command.Config {
+	return command.Config{
+		In:       os.Stdin,
+		Out:      os.Stdout,
+		Err:      os.Stderr,
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		Env:      os.Getenv,
+		Now:      time.Now,
+		Root:     os.Getuid() == 0,
+		Version:  version(),
+		Peer:     peer{},
+		Bundle:   bundle,
+	}
+}
+
+// bundle reads the profile in a folder.
+func bundle(folder string) ([]byte, error) {
+	b, err := release.LoadDir(os.DirFS(folder))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := release.Load(b); err != nil {
+		return nil, err
+	}
+	return b.Encode(), nil
+}
+
+// version is that of the module this program was built from.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}

@@ -102,6 +102,9 @@ func (h *Host) Root(folder string) string {
 	return insideData
 }
 
+// Prepare makes the partition's folder, empty if it was not there.
+func (h *Host) Prepare(folder string) error { return makeFolder(folder, h.owns()) }
+
 // Launch starts the partition's supervisor and returns when it answers. If
 // one runs already, that one is returned: launching is idempotent, also when
 // several processes do it at once.

@@ -19,6 +19,10 @@ import (
 // ErrNotRunning is the answer when no supervisor runs in a folder.
 var ErrNotRunning = errors.New("supervisor not running")
 
+// ErrStopping is the answer of a supervisor that is about to end: launch
+// another when it has.
+var ErrStopping = errors.New("supervisor is stopping")
+
 // A Client speaks to the supervisor whose run folder it names. Each call has a
 // connection of its own; calls may be made at the same time.
 type Client struct {

@@ -256,10 +256,13 @@ func (m *machine) recallAll(now time.Time) bool {
 
 // apply takes over a new Spec, which has been validated. What is the same in
 // both keeps its state.
-func (m *machine) apply(s Spec) {
+func (m *machine) apply(s Spec) error {
 	hash := s.Hash()
-	if m.stopping || m.spec != nil && hash == m.hash {
-		return
+	switch {
+	case m.stopping:
+		return ErrStopping
+	case m.spec != nil && hash == m.hash:
+		return nil
 	}
 	m.spec, m.hash = &s, hash
 	m.changed = m.clock()
@@ -269,6 +272,7 @@ func (m *machine) apply(s Spec) {
 	m.applySteps(s)
 	m.applyServices(s)
 	m.applyPromises(s)
+	return nil
 }
 
 // stop asks for everything to end, within the grace if it is not zero.

@@ -146,7 +146,11 @@ func (r *rig) apply(s Spec) {
 	if err := s.Validate("/data"); err != nil {
 		r.Fatal(err)
 	}
-	r.machine.send(func() { r.machine.apply(s) })
+	r.machine.send(func() {
+		if err := r.machine.apply(s); err != nil {
+			r.Error(err)
+		}
+	})
 	synctest.Wait()
 }
 

@@ -91,16 +91,16 @@ func (s *server) apply(conn *net.UnixConn, r request) error {
 	if err := r.Spec.Validate(s.root); err != nil {
 		return err
 	}
-	applied := make(chan struct{})
-	s.machine.send(func() {
-		s.machine.apply(*r.Spec)
-		close(applied)
-	})
+	applied := make(chan error, 1)
+	s.machine.send(func() { applied <- s.machine.apply(*r.Spec) })
 	select {
-	case <-applied:
+	case err := <-applied:
+		if err != nil {
+			return err
+		}
 		return writeFrame(conn, reply{Done: true})
 	case <-s.machine.ended:
-		return errors.New("apply: partition is stopped")
+		return ErrStopping
 	}
 }
 

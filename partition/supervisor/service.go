@@ -179,7 +179,7 @@ func (m *machine) serviceEnded(v *service, reason string) {
 func (m *machine) askReady(v *service) {
 	v.checking = true
 	life := v.life
-	m.host.check(v.def.Ready, slices.Concat(m.spec.Env, v.def.Env), readyTimeout, func(err error) {
+	m.host.check(v.def.Ready, slices.Concat(m.spec.Env, v.def.ReadyEnv), readyTimeout, func(err error) {
 		m.send(func() {
 			if v.life != life || v.run == nil {
 				return

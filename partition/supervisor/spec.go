@@ -88,6 +88,9 @@ type Service struct {
 	// is ready as soon as it runs.
 	Ready []Check `cbor:"4,keyasint,omitempty"`
 
+	// ReadyEnv is for the commands in Ready; they do not see Env.
+	ReadyEnv []string `cbor:"10,keyasint,omitempty"`
+
 	// ReadyTimeout is how long it may run without being ready before it is
 	// killed and started again. Default [DefaultReadyTimeout].
 	ReadyTimeout time.Duration `cbor:"7,keyasint,omitempty"`

@@ -122,5 +122,8 @@ func (r reply) failure() error {
 	if r.Error == "" {
 		return nil
 	}
+	if r.Error == ErrStopping.Error() {
+		return ErrStopping
+	}
 	return errors.New(r.Error)
 }

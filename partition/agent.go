@@ -1,0 +1,405 @@
+package partition
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/partition/supervisor"
+)
+
+// Config says what an [Agent] keeps, and how.
+type Config struct {
+	Source   Source   // required
+	Reporter Reporter // required
+	Host     Host     // required
+
+	Clock func() time.Time // required
+	Log   *slog.Logger     // default: nothing
+
+	// Builds and Starts are how many builds, and other steps, may be under
+	// way at once. Default 2 and 8.
+	Builds, Starts int
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Source == nil || c.Reporter == nil || c.Host == nil || c.Clock == nil {
+		return c, errors.New("partition: config: Source, Reporter, Host and Clock required")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Builds, c.Starts = cmp.Or(c.Builds, 2), cmp.Or(c.Starts, 8)
+	return c, nil
+}
+
+// An Agent keeps one computer as its Source wants it.
+type Agent struct {
+	cfg    Config
+	events chan func()
+	tasks  sync.WaitGroup
+
+	// Owned by Run.
+	wanted  Wanted
+	known   bool // wanted was learned
+	have    Inventory
+	doing   map[string]*task // steps under way, by what they act on
+	watches map[int]*watch
+	told    mouth
+	ended   chan struct{}
+}
+
+// A task is a step under way.
+type task struct {
+	step       Step
+	generation uint64
+	cancel     context.CancelFunc
+}
+
+// A watch is a supervisor being listened to.
+type watch struct{ cancel context.CancelFunc }
+
+// NewAgent returns an agent that does nothing before [Agent.Run].
+func NewAgent(cfg Config) (*Agent, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{
+		cfg: cfg, events: make(chan func(), 256), ended: make(chan struct{}),
+		have:  Inventory{Places: make(map[int]Place), Releases: make(map[ledger.ReleaseDigest]Shelf)},
+		doing: make(map[string]*task), watches: make(map[int]*watch), told: newMouth(),
+	}, nil
+}
+
+// Run keeps the computer until ctx is done, then returns nil; instances run
+// on. A failure is logged and tried again; it never ends the loop. Run may be
+// called once.
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.tasks.Wait()
+	defer close(a.ended)
+	if err := a.look(ctx); err != nil {
+		return nil //nolint:nilerr // only the end of ctx ends looking
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if ctx.Err() != nil {
+			return nil
+		}
+		next := a.round(ctx)
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(max(0, next.Sub(a.cfg.Clock())))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.cfg.Source.Changed():
+			a.learn(ctx)
+		case event := <-a.events:
+			event()
+			a.drain()
+		case <-timer.C:
+			a.learn(ctx)
+		}
+	}
+}
+
+// look finds what earlier agents left, and learns what is wanted. It fails
+// only when ctx is done.
+func (a *Agent) look(ctx context.Context) error {
+	for failures := 1; ; failures++ {
+		places, err := a.cfg.Host.Look(ctx)
+		if err == nil {
+			a.have.Places = places
+			break
+		}
+		a.cfg.Log.Warn("cannot look at the partitions", "err", err)
+		if err := wait(ctx, backoff(failures)); err != nil {
+			return err
+		}
+	}
+	for n, place := range a.have.Places {
+		if place.Running {
+			a.watch(ctx, n)
+		}
+	}
+	a.learn(ctx)
+	return ctx.Err()
+}
+
+// drain takes the events that are there, so that one round serves them all.
+func (a *Agent) drain() {
+	for range cap(a.events) {
+		select {
+		case event := <-a.events:
+			event()
+		default:
+			return
+		}
+	}
+}
+
+// learn asks what is wanted now, and what is built of it.
+func (a *Agent) learn(ctx context.Context) {
+	w, err := a.cfg.Source.Wanted(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.cfg.Log.Debug("not known yet what is wanted", "err", err)
+		}
+		return
+	}
+	a.wanted, a.known = w, true
+	needed := make(map[ledger.ReleaseDigest]bool) // of those named, whether it should be here
+	held := make(map[int]ledger.Instance)
+	for _, s := range w.Supplies {
+		needed[s.Release] = s.Requested == ledger.SupplyAvailable
+	}
+	for _, i := range w.Instances {
+		needed[i.Release] = true
+		held[i.Partition] = i
+	}
+	for d := range needed {
+		if _, ok := a.have.Releases[d]; ok {
+			continue
+		}
+		if profile, ok := w.Profiles[d]; ok {
+			tree, _ := a.cfg.Host.Built(profile)
+			a.have.Releases[d] = Shelf{Tree: tree}
+		}
+	}
+	for d, shelf := range a.have.Releases {
+		if _, ok := needed[d]; !ok && !shelf.Busy {
+			delete(a.have.Releases, d)
+		}
+	}
+	a.release(held, needed)
+	a.told.forget(w)
+}
+
+// release notes which partitions nobody wants, and cancels what is under way
+// for nobody any more.
+func (a *Agent) release(held map[int]ledger.Instance, needed map[ledger.ReleaseDigest]bool) {
+	for n, place := range a.have.Places {
+		_, ok := held[n]
+		switch {
+		case ok:
+			place.Lost = time.Time{}
+		case place.Lost.IsZero():
+			place.Lost = a.cfg.Clock()
+			a.cfg.Log.Warn("partition holds an instance that the ledger does not know", "partition", n)
+		}
+		a.have.Places[n] = place
+	}
+	for _, t := range a.doing {
+		switch s := t.step.(type) {
+		case Build:
+			if !needed[s.Release] {
+				t.cancel()
+			}
+		case Stop: // may take minutes, and another wish came
+			if i, ok := held[s.Partition]; ok && i.Generation != t.generation {
+				t.cancel()
+			}
+		}
+	}
+}
+
+// round takes all steps that can be taken and tells what there is to tell. It
+// returns when to look again at the latest.
+func (a *Agent) round(ctx context.Context) time.Time {
+	now := a.cfg.Clock()
+	if !a.known {
+		return now.Add(time.Second)
+	}
+	for _, step := range Plan(a.wanted, a.have, now) {
+		a.begin(ctx, step)
+	}
+	next := now.Add(time.Minute) // in case news got lost
+	for _, t := range []time.Time{NextLook(a.have, now), a.tell(ctx, now)} {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+// begin takes a step in the background, unless too many are under way: then
+// the end of one brings another plan.
+func (a *Agent) begin(ctx context.Context, step Step) {
+	builds, others := 0, 0
+	for _, t := range a.doing {
+		if _, ok := t.step.(Build); ok {
+			builds++
+		} else {
+			others++
+		}
+	}
+	if _, ok := step.(Build); ok && builds >= a.cfg.Builds || !ok && others >= a.cfg.Starts {
+		return
+	}
+	key, generation := a.mark(step)
+	if b, ok := step.(Build); ok {
+		b.Progress = a.progress(b.Release)
+		step = b
+	}
+	parent := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	a.doing[key] = &task{step, generation, cancel}
+	a.tasks.Go(func() {
+		defer cancel()
+		result, err := step.Do(ctx, a.cfg.Host)
+		cancelled := ctx.Err() != nil
+		a.send(func() {
+			delete(a.doing, key)
+			a.finish(ending{step, generation, result, err, cancelled})
+			if start, ok := step.(Start); ok && err == nil {
+				a.watch(parent, start.Instance.Partition)
+			}
+		})
+	})
+}
+
+// mark makes what a step acts on busy.
+func (a *Agent) mark(step Step) (key string, generation uint64) {
+	switch s := step.(type) {
+	case Build:
+		a.markRelease(s.Release)
+		return string(s.Release), 0
+	case Drop:
+		a.markRelease(s.Release)
+		return string(s.Release), 0
+	case Start:
+		place := a.have.Places[s.Instance.Partition]
+		place.Instance, place.Busy = s.Instance.ID, true // from now on there may be something to destroy
+		a.have.Places[s.Instance.Partition] = place
+		return fmt.Sprint(s.Instance.Partition), s.Instance.Generation
+	case Stop:
+		return a.markPlace(s.Partition)
+	case Destroy:
+		return a.markPlace(s.Partition)
+	}
+	panic(fmt.Sprintf("partition: step %T is not known", step))
+}
+
+func (a *Agent) markRelease(d ledger.ReleaseDigest) {
+	shelf := a.have.Releases[d]
+	shelf.Busy, shelf.Progress = true, ""
+	a.have.Releases[d] = shelf
+}
+
+func (a *Agent) markPlace(n int) (key string, generation uint64) {
+	place := a.have.Places[n]
+	place.Busy = true
+	a.have.Places[n] = place
+	for _, i := range a.wanted.Instances {
+		if i.Partition == n {
+			generation = i.Generation
+		}
+	}
+	return fmt.Sprint(n), generation
+}
+
+// progress returns what a build tells its progress to: about once a second is
+// passed on.
+func (a *Agent) progress(d ledger.ReleaseDigest) func(string) {
+	var last time.Time
+	return func(text string) {
+		now := a.cfg.Clock()
+		if now.Sub(last) < time.Second {
+			return
+		}
+		last = now
+		a.send(func() {
+			if shelf := a.have.Releases[d]; shelf.Busy {
+				shelf.Progress = text
+				a.have.Releases[d] = shelf
+			}
+		})
+	}
+}
+
+// send hands an event to Run, unless that has ended.
+func (a *Agent) send(event func()) {
+	select {
+	case a.events <- event:
+	case <-a.ended:
+	}
+}
+
+// watch listens to the supervisor of a partition.
+func (a *Agent) watch(ctx context.Context, n int) {
+	a.unwatch(n)
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watch{cancel}
+	a.watches[n] = w
+	a.tasks.Go(func() {
+		defer cancel()
+		err := a.cfg.Host.Watch(ctx, n, func(s supervisor.Status) {
+			a.send(func() {
+				if a.watches[n] == w {
+					place := a.have.Places[n]
+					place.Status = &s
+					a.have.Places[n] = place
+				}
+			})
+		})
+		a.send(func() { a.gone(n, w, err) })
+	})
+}
+
+func (a *Agent) unwatch(n int) {
+	if w, ok := a.watches[n]; ok {
+		w.cancel()
+		delete(a.watches, n)
+	}
+}
+
+// gone takes note that a supervisor has ended, or cannot be heard.
+func (a *Agent) gone(n int, w *watch, err error) {
+	if a.watches[n] != w {
+		return // a step ended it, and says so itself
+	}
+	delete(a.watches, n)
+	place, ok := a.have.Places[n]
+	if !ok {
+		return
+	}
+	if !place.Busy {
+		a.cfg.Log.Warn("supervisor is gone", "partition", n, "err", err)
+		place.Trial = place.Trial.fail(a.cfg.Clock(), place.Applied, errors.New("its supervisor ended"))
+	}
+	place.Running, place.Applied, place.Status = false, 0, nil
+	a.have.Places[n] = place
+}
+
+// Logs returns what an instance logged here. With follow it goes on until it
+// is closed or ctx is done.
+func (a *Agent) Logs(ctx context.Context, i ledger.Instance, follow bool) (io.ReadCloser, error) {
+	return a.cfg.Host.Logs(ctx, i, follow)
+}
+
+// Exec runs a command inside an instance's partition, and returns its exit
+// status.
+func (a *Agent) Exec(ctx context.Context, i ledger.Instance, e supervisor.Exec) (int, error) {
+	return a.cfg.Host.Exec(ctx, i, e)
+}
+
+// wait waits for d, or less if ctx is done.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,100 @@
+package partition
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/partition/supervisor"
+)
+
+// An Inventory is what was found on the computer. It may be out of date by
+// the time it is used, so every [Step] must be harmless when repeated.
+type Inventory struct {
+	Places   map[int]Place                  // partitions that are not empty
+	Releases map[ledger.ReleaseDigest]Shelf // what is known of releases
+}
+
+// A Place is what is known of one partition.
+type Place struct {
+	// Instance is whose data the partition's folder holds; zero if nobody
+	// wrote that down, for then nothing was put there yet.
+	Instance ledger.InstanceID
+
+	// Running says that a supervisor is there, which was launched with the
+	// tree of Release.
+	Running bool
+	Release ledger.ReleaseDigest
+
+	// Applied is the generation that this agent gave the supervisor last;
+	// zero if it gave none since it took hold of it.
+	Applied uint64
+
+	// Spec is the hash of what Applied came to. A Status of another Spec is
+	// late.
+	Spec string
+
+	// Status is what the supervisor said last; nil before it said anything.
+	Status *supervisor.Status
+
+	// Connection and Ports are what Applied publishes.
+	Connection map[string]string
+	Ports      map[string]uint16
+
+	Busy  bool // a step is under way
+	Trial Trial
+	Lost  time.Time // since when nobody wants it; zero if somebody does
+}
+
+// A Shelf is what is known of one release.
+type Shelf struct {
+	Tree     string // where it was built; empty if it was not
+	Busy     bool   // it is being built or removed
+	Progress string
+	Trial    Trial
+}
+
+// A Trial counts failures of something that is tried until it works.
+type Trial struct {
+	Failures  int // since it worked last
+	Why       string
+	Permanent bool      // trying again cannot help, only a change
+	For       uint64    // the generation that failed
+	Next      time.Time // when to try again
+}
+
+// orphanGrace is how long an instance that the ledger does not know is left
+// alone: the ledger's word may be late.
+const orphanGrace = 5 * time.Minute
+
+// fail returns t after one more failure at now.
+func (t Trial) fail(now time.Time, generation uint64, err error) Trial {
+	if t.For != generation {
+		t = Trial{For: generation}
+	}
+	t.Failures++
+	t.Why = err.Error()
+	t.Permanent = permanent(err)
+	t.Next = now.Add(backoff(t.Failures))
+	return t
+}
+
+// ready says whether it may be tried, for the generation, at now.
+func (t Trial) ready(now time.Time, generation uint64) bool {
+	return t.Failures == 0 || t.For != generation || !now.Before(t.Next)
+}
+
+// hopeless says whether the failure should be shown as an error: it is
+// permanent, or happened too often to be a passing nuisance.
+func (t Trial) hopeless() bool { return t.Permanent || t.Failures >= 3 }
+
+// backoff is how long to wait after so many failures: from a second doubling
+// to ten minutes, spread so that computers that failed together do not come
+// back together.
+func backoff(failures int) time.Duration {
+	d := 10 * time.Minute
+	if failures < 11 {
+		d = min(d, time.Second<<max(0, failures-1))
+	}
+	return d*4/5 + rand.N(d*2/5)
+}

@@ -1,0 +1,52 @@
+package partition
+
+import (
+	"context"
+
+	"github.com/slapmesh/slapmesh/ledger"
+)
+
+// A Source says what this computer should be. The ledger is one.
+type Source interface {
+	// Wanted returns what is wanted now. It fails while that is not known:
+	// an empty answer means that nothing is wanted.
+	Wanted(ctx context.Context) (Wanted, error)
+
+	// Changed receives a value when it is worth asking again. Values may be
+	// dropped; a slow reader misses nothing but time.
+	Changed() <-chan struct{}
+}
+
+// A Reporter tells the ledger what this computer observed.
+type Reporter interface {
+	// Report returns when the report is recorded for good. A report that
+	// failed may have been recorded all the same.
+	Report(ctx context.Context, r ledger.Report) error
+}
+
+// Wanted is what the ledger wants of a computer. Its records are shared and
+// must not be changed.
+type Wanted struct {
+	Instances []ledger.Instance // that hold a partition here, at most one each
+	Supplies  []ledger.Supply
+	Profiles  map[ledger.ReleaseDigest][]byte // of the above, as far as they are here
+}
+
+// WantedOf returns what a state of the ledger wants of a computer.
+func WantedOf(s *ledger.State, computer ledger.ComputerID) Wanted {
+	w := Wanted{Profiles: make(map[ledger.ReleaseDigest][]byte)}
+	need := func(d ledger.ReleaseDigest) {
+		if p, ok := s.Profile(d); ok {
+			w.Profiles[d] = p
+		}
+	}
+	for i := range s.InstancesOn(computer) {
+		w.Instances = append(w.Instances, i)
+		need(i.Release)
+	}
+	for p := range s.Supplies(computer) {
+		w.Supplies = append(w.Supplies, p)
+		need(p.Release)
+	}
+	return w
+}

@@ -1,0 +1,141 @@
+package partition
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger"
+)
+
+// A mouth tells the ledger what changed, one report at a time, each with all
+// that is new then.
+type mouth struct {
+	talking   bool
+	failures  int
+	next      time.Time // not before
+	instances map[ledger.InstanceID]said[ledger.InstanceReport]
+	supplies  map[ledger.ReleaseDigest]said[ledger.SupplyReport]
+}
+
+// A said is what was told last, and when.
+type said[T any] struct {
+	what T
+	at   time.Time
+}
+
+// viewLag is how long the ledger's view may take to show what it was told.
+// What it does not show by then is told again.
+const viewLag = 5 * time.Second
+
+func newMouth() mouth {
+	return mouth{
+		instances: make(map[ledger.InstanceID]said[ledger.InstanceReport]),
+		supplies:  make(map[ledger.ReleaseDigest]said[ledger.SupplyReport]),
+	}
+}
+
+// tell begins a report of what the ledger does not know, unless one is under
+// way. It returns when it should be called again at the latest, or zero.
+func (a *Agent) tell(ctx context.Context, now time.Time) time.Time {
+	if a.told.talking {
+		return time.Time{}
+	}
+	news, waiting := a.told.news(Reports(a.wanted, a.have), a.wanted, now)
+	if len(news.Instances)+len(news.Supplies) == 0 {
+		if waiting {
+			return now.Add(viewLag)
+		}
+		return time.Time{}
+	}
+	if now.Before(a.told.next) {
+		return a.told.next
+	}
+	a.told.talking = true
+	a.tasks.Go(func() {
+		err := a.cfg.Reporter.Report(ctx, news)
+		a.send(func() {
+			a.told.talking = false
+			if err != nil {
+				a.told.failures++
+				a.told.next = a.cfg.Clock().Add(min(backoff(a.told.failures)/5, 5*time.Second))
+				a.cfg.Log.Warn("report failed, it will be tried again", "err", err)
+				return
+			}
+			a.told.failures, a.told.next = 0, time.Time{}
+			a.told.remember(news, a.cfg.Clock())
+		})
+	})
+	return time.Time{}
+}
+
+// news returns what of r the ledger does not know: what its view does not
+// show, and was not told lately. If waiting, the view has yet to show some.
+func (m *mouth) news(r ledger.Report, w Wanted, now time.Time) (news ledger.Report, waiting bool) {
+	instances := make(map[ledger.InstanceID]ledger.Instance, len(w.Instances))
+	for _, i := range w.Instances {
+		instances[i.ID] = i
+	}
+	supplies := make(map[ledger.ReleaseDigest]ledger.Supply, len(w.Supplies))
+	for _, s := range w.Supplies {
+		supplies[s.Release] = s
+	}
+	for _, n := range r.Instances {
+		before, ok := m.instances[n.ID]
+		switch {
+		case knownInstance(instances[n.ID], n):
+		case ok && sameInstance(before.what, n) && now.Sub(before.at) < viewLag:
+			waiting = true
+		case len(news.Instances) < ledger.MaxReports/2:
+			news.Instances = append(news.Instances, n)
+		}
+	}
+	for _, n := range r.Supplies {
+		before, ok := m.supplies[n.Release]
+		s := supplies[n.Release]
+		switch {
+		case s.State == n.State && s.Progress == n.Progress && s.Error == n.Error:
+		case ok && before.what == n && now.Sub(before.at) < viewLag:
+			waiting = true
+		case len(news.Supplies) < ledger.MaxReports/2:
+			news.Supplies = append(news.Supplies, n)
+		}
+	}
+	return news, waiting
+}
+
+// remember keeps what was told.
+func (m *mouth) remember(r ledger.Report, now time.Time) {
+	for _, n := range r.Instances {
+		m.instances[n.ID] = said[ledger.InstanceReport]{n, now}
+	}
+	for _, n := range r.Supplies {
+		m.supplies[n.Release] = said[ledger.SupplyReport]{n, now}
+	}
+}
+
+// forget drops what is about things that are not wanted any more.
+func (m *mouth) forget(w Wanted) {
+	instances := make(map[ledger.InstanceID]bool, len(w.Instances))
+	for _, i := range w.Instances {
+		instances[i.ID] = true
+	}
+	supplies := make(map[ledger.ReleaseDigest]bool, len(w.Supplies))
+	for _, s := range w.Supplies {
+		supplies[s.Release] = true
+	}
+	maps.DeleteFunc(m.instances, func(id ledger.InstanceID, _ said[ledger.InstanceReport]) bool { return !instances[id] })
+	maps.DeleteFunc(m.supplies, func(d ledger.ReleaseDigest, _ said[ledger.SupplyReport]) bool { return !supplies[d] })
+}
+
+func sameInstance(a, b ledger.InstanceReport) bool {
+	return a.Generation == b.Generation && a.State == b.State && a.Reason == b.Reason && a.Healthy == b.Healthy &&
+		(b.Connection == nil || maps.Equal(a.Connection, b.Connection)) &&
+		(b.Ports == nil || maps.Equal(a.Ports, b.Ports))
+}
+
+func knownInstance(i ledger.Instance, r ledger.InstanceReport) bool {
+	return i.Generation == r.Generation && i.State == r.State && i.Reason == r.Reason && i.Healthy == r.Healthy &&
+		(r.Connection == nil || maps.Equal(i.Connection, r.Connection)) &&
+		(r.Ports == nil || maps.Equal(i.Ports, r.Ports))
+}

@@ -100,6 +100,7 @@ func BenchmarkPropose(b *testing.B) {
 }
 
 func proposeFrom(b *testing.B, leader *consensus.Node, callers int) {
+	b.Helper()
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var group sync.WaitGroup
@@ -127,5 +128,30 @@ func BenchmarkIdle(b *testing.B) {
 		used := cpu()
 		time.Sleep(10 * time.Second)
 		b.ReportMetric(float64((cpu()-used).Microseconds())/10_000, "cpu-‰")
+	}
+}
+
+// BenchmarkFailover cuts the leader of three off, on real time and disks, and
+// measures until another acknowledges a command.
+func BenchmarkFailover(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		nodes := loopbackMesh(b, 3)
+		time.Sleep(time.Second)
+		if err := consensus.Cut(nodes[0]); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		for acknowledged := false; !acknowledged; time.Sleep(time.Millisecond) {
+			for _, n := range nodes[1:] {
+				_, _, err := n.Propose(b.Context(), []byte("next"))
+				acknowledged = acknowledged || err == nil
+			}
+		}
+		b.StopTimer()
+		for _, n := range nodes {
+			_ = n.Close()
+		}
+		b.StartTimer()
 	}
 }

@@ -43,3 +43,6 @@ var (
 
 // Snapshot makes the node take a snapshot now.
 func (n *Node) Snapshot() error { return n.raft.Snapshot().Error() }
+
+// Cut ends all streams of a node, and lets it have no others.
+func Cut(n *Node) error { return n.link.Close() }

@@ -103,7 +103,8 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	t.Logf("seed %d", seed)
 	chance := rand.New(rand.NewPCG(seed, 0))
 	peers := strings.Split("abcde", "")
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.onDisks(peers...)
 		m.edit = func(c *consensus.Config) { c.Trailing, c.SnapshotEvery, c.SnapshotCheck = 20, 50, 5*time.Second }
 		m.found(5)
@@ -195,7 +196,7 @@ func TestCrashes(t *testing.T) {
 		for after := range 12 {
 			for _, torn := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%d/torn=%v", victim, after, torn), func(t *testing.T) {
-					bubble(t, func(t *testing.T, m *mesh) { crash(t, m, victim, after, torn) })
+					bubble(t, func(m *mesh) { crash(m.t, m, victim, after, torn) })
 				})
 			}
 		}

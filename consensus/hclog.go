@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,7 +74,7 @@ func (l *raftLog) Log(level hclog.Level, msg string, args ...any) {
 	if !l.handler.Enabled(ctx, to) {
 		return
 	}
-	args = append(l.args[:len(l.args):len(l.args)], args...)
+	args = append(slices.Clip(l.args), args...)
 	now := l.clock()
 	if to >= slog.LevelWarn {
 		held, ok := l.repeats.allow(msg+subject(args), now)
@@ -170,7 +171,7 @@ func (l *raftLog) ImpliedArgs() []any { return l.args }
 // With implements [hclog.Logger].
 func (l *raftLog) With(args ...any) hclog.Logger {
 	with := *l
-	with.args = append(l.args[:len(l.args):len(l.args)], args...)
+	with.args = append(slices.Clip(l.args), args...)
 	return &with
 }
 

@@ -137,7 +137,7 @@ func (n *Node) start(dir string, m Machine) error {
 	}
 	machine := &fsm{machine: m, codec: n.codec, changed: n.watchers.notify}
 	if n.raft, err = raft.NewRaft(conf, machine, logs, n.store, snapshots, n.wire); err != nil {
-		return errors.Join(err, n.wire.NetworkTransport.Close())
+		return errors.Join(err, n.wire.Close())
 	}
 	n.wire.raft = n.raft
 	close(n.wire.ready)
@@ -242,7 +242,7 @@ func (n *Node) close() error {
 	close(n.closed)
 	stopped := n.raft.Shutdown()
 	n.hangUp()
-	err := n.wire.NetworkTransport.Close()
+	err := n.wire.Close()
 	wait := func() { _ = stopped.Error() }
 	gone := n.finish(wait)
 	if !gone { // a disk that hangs may hold it

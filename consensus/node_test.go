@@ -17,18 +17,19 @@ import (
 )
 
 // bubble runs a test of a mesh in virtual time.
-func bubble(t *testing.T, test func(t *testing.T, m *mesh)) {
+func bubble(t *testing.T, test func(m *mesh)) {
 	t.Helper()
 	m := newMesh(t) // the folder must outlive the bubble
 	synctest.Test(t, func(t *testing.T) {
 		m.t = t
 		defer m.closeAll()
-		test(t, m)
+		test(m)
 	})
 }
 
 func TestThreeVotersAgree(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.found(3)
 		var want []string
 		for i := range 20 {
@@ -51,7 +52,8 @@ func TestThreeVotersAgree(t *testing.T) {
 }
 
 func TestGroupCommit(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.found(3)
 		before := m.nodes["a"].Status().LastIndex
 		var all sync.WaitGroup
@@ -80,7 +82,8 @@ func TestGroupCommit(t *testing.T) {
 }
 
 func TestGroupsAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.edit = func(c *consensus.Config) { c.MaxGroup, c.MaxGroupBytes, c.MaxWaiting = 8, 100, 64 }
 		m.found(1)
 		node := m.nodes["a"]
@@ -113,7 +116,8 @@ func TestGroupsAreBounded(t *testing.T) {
 }
 
 func TestWhoDoesNotLeadRefuses(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.found(3)
 		var refused *consensus.NotLeaderError
 		_, _, err := m.nodes["b"].Propose(t.Context(), []byte("x"))
@@ -141,7 +145,8 @@ func TestWhoDoesNotLeadRefuses(t *testing.T) {
 }
 
 func TestGivingUp(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.found(3)
 		m.network.Partition([]string{"b", "c"})
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -167,7 +172,8 @@ func TestFailover(t *testing.T) {
 			var sum, worst time.Duration
 			const rounds = 10
 			for range rounds {
-				bubble(t, func(t *testing.T, m *mesh) {
+				bubble(t, func(m *mesh) {
+					t := m.t
 					m.onDisks(strings.Split("abcde", "")...)
 					m.found(voters)
 					var load sync.WaitGroup
@@ -203,7 +209,7 @@ func TestFailover(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
 		m.found(3)
 		m.propose("one", "a")
 		for range 3 {
@@ -218,7 +224,8 @@ func TestRestart(t *testing.T) {
 }
 
 func TestRestartAloneIsImmediate(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.found(1)
 		m.propose("one", "a")
 		m.close("a")
@@ -235,163 +242,9 @@ func TestRestartAloneIsImmediate(t *testing.T) {
 	})
 }
 
-func TestSnapshotReachesNewSeat(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
-		m.edit = func(c *consensus.Config) { c.Trailing = 1 }
-		m.found(1)
-		var want []string
-		for i := range 100 {
-			want = append(want, fmt.Sprintf("c%d", i))
-			m.propose(want[i], "a")
-		}
-		if err := m.nodes["a"].Snapshot(); err != nil {
-			t.Fatal(err)
-		}
-		m.propose("after", "a")
-		m.open("b", 7)
-		if err := m.nodes["a"].AddStandby(t.Context(), "b", 7); err != nil {
-			t.Fatal(err)
-		}
-		m.agree(append(want, "after"), "a", "b")
-		if s := m.nodes["b"].Status(); s.State != consensus.StateStandby || s.Leader != "a" || !s.Quorum {
-			t.Errorf("standby: %+v", s)
-		}
-		m.close("b") // restores the snapshot from its own disk
-		m.open("b", 7)
-		m.agree(append(want, "after"), "a", "b")
-	})
-}
-
-func TestSeats(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
-		m.found(3)
-		a := m.nodes["a"]
-		if err := a.AddStandby(t.Context(), "b", 2); !errors.Is(err, consensus.ErrSeat) {
-			t.Errorf("a second seat for b: %v", err)
-		}
-		if err := a.AddStandby(t.Context(), "b", 1); err != nil {
-			t.Errorf("the same seat again: %v", err)
-		}
-		if err := a.Remove(t.Context(), "a", 1); !errors.Is(err, consensus.ErrSeat) {
-			t.Errorf("the leader's own: %v", err)
-		}
-		if err := a.AddStandby(t.Context(), "nobody", 1); err != nil {
-			t.Fatal(err)
-		}
-		if err := a.Promote(t.Context(), "nobody", 1); !errors.Is(err, consensus.ErrBehind) {
-			t.Errorf("promote who never answered: %v", err)
-		}
-		if err := a.Remove(t.Context(), "nobody", 1); err != nil {
-			t.Error(err)
-		}
-		for range 2 {
-			if err := a.Demote(t.Context(), "c", 1); err != nil {
-				t.Error(err)
-			}
-		}
-		m.eventually("c stands by", func() bool { return m.nodes["c"].Status().State == consensus.StateStandby })
-		if got := a.Status(); !slices.Equal(got.Voters, []string{"a", "b"}) || !slices.Equal(got.Standbys, []string{"c"}) {
-			t.Errorf("voters %v, standbys %v", got.Voters, got.Standbys)
-		}
-	})
-}
-
-// TestRemovedSeatDoesNotVote takes b's seat away and leaves only b and one
-// voter: they must not make a majority, neither with the old disk nor with a
-// new seat that nobody gave.
-func TestRemovedSeatDoesNotVote(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
-		m.found(4)
-		m.close("b")
-		if err := m.nodes["a"].Remove(t.Context(), "b", 1); err != nil {
-			t.Fatal(err)
-		}
-		for _, seat := range []uint64{1, 2} {
-			m.open("b", seat)
-			m.network.Partition([]string{"b", "c"})
-			time.Sleep(time.Minute)
-			for _, peer := range []string{"b", "c"} {
-				if s := m.nodes[peer].Status(); s.State == consensus.StateLeader || s.Quorum {
-					t.Errorf("seat %d, %s: %+v", seat, peer, s)
-				}
-			}
-			m.network.Heal()
-			m.propose(fmt.Sprintf("after %d", seat), "a", "c", "d")
-			m.close("b")
-		}
-		m.agree([]string{"after 1", "after 2"}, "a", "c", "d")
-	})
-}
-
-// TestNewDiskIsNoOldVoter gives b an empty disk and the seat that the voters
-// do not know: nothing meant for its old seat may reach it.
-func TestNewDiskIsNoOldVoter(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
-		m.found(3)
-		m.propose("one", "a")
-		m.close("b")
-		m.open("b", 2)
-		m.close("c")
-		time.Sleep(5 * time.Second)
-		if s := m.nodes["a"].Status(); s.State == consensus.StateLeader {
-			t.Errorf("a leads with one vote of three: %+v", s)
-		}
-		if s := m.nodes["b"].Status(); s.State != consensus.StateUnseated || s.LastIndex != 0 {
-			t.Errorf("b took part: %+v", s)
-		}
-	})
-}
-
-func TestHungDiskLosesLeadership(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
-		m.onDisks("a", "b", "c")
-		m.found(3)
-		m.propose("one", "a")
-		m.disks["a"].Hang()
-		lost := make(chan error, 1)
-		go func() {
-			_, _, err := m.nodes["a"].Propose(t.Context(), []byte("maybe"))
-			lost <- err
-		}()
-		time.Sleep(time.Millisecond)
-		start := time.Now()
-		m.propose("two", "b", "c")
-		if took := time.Since(start); took > 4*time.Second {
-			t.Errorf("a hung disk kept leadership for %v", took)
-		}
-		if err := <-lost; !errors.Is(err, consensus.ErrAmbiguous) {
-			t.Errorf("a command in a hung disk: %v", err)
-		}
-		<-m.nodes["a"].Failed()
-		if s := m.nodes["a"].Status(); s.State != consensus.StateFailed {
-			t.Errorf("after the write timeout: %+v", s)
-		}
-		m.agree([]string{"one", "two"}, "b", "c")
-		m.disks["a"].Mend()
-		if err := m.nodes["a"].Close(); err == nil {
-			t.Error("closing a failed node returned no reason")
-		}
-		m.open("a", 1)
-		m.agree([]string{"one", "two"}, "a", "b", "c")
-	})
-}
-
-func TestHiccupIsForgiven(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
-		m.onDisks("a", "b", "c")
-		m.found(3)
-		m.disks["a"].Hang()
-		go func() { time.Sleep(5 * time.Second); m.disks["a"].Mend() }()
-		for _, c := range []string{"one", "two"} {
-			_, _, _ = m.nodes["a"].Propose(t.Context(), []byte(c))
-		}
-		m.propose("three", "a", "b", "c")
-		m.agree([]string{"three"}, "a", "b", "c")
-	})
-}
-
 func TestCloseHandsOver(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.found(3)
 		start := time.Now()
 		m.close("a")
@@ -403,7 +256,8 @@ func TestCloseHandsOver(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
-	bubble(t, func(t *testing.T, m *mesh) {
+	bubble(t, func(m *mesh) {
+		t := m.t
 		m.found(3)
 		changed, stop := m.nodes["c"].Watch()
 		defer stop()

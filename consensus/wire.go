@@ -208,7 +208,6 @@ func (w *wire) announcement(term, commit uint64) *raft.AppendEntriesRequest {
 	return &raft.AppendEntriesRequest{
 		RPCHeader:         w.self,
 		Term:              term,
-		Leader:            w.self.Addr,
 		PrevLogEntry:      commit,
 		PrevLogTerm:       l.Term,
 		LeaderCommitIndex: commit,

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -51,7 +52,7 @@ func (r *Register) Last() time.Time {
 func (r *Register) Snapshot() (io.WriterTo, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return registerSnapshot(r.commands[:len(r.commands):len(r.commands)]), nil
+	return registerSnapshot(slices.Clip(r.commands)), nil
 }
 
 type registerSnapshot [][]byte

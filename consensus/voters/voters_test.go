@@ -24,7 +24,7 @@ type world struct {
 
 func newWorld(peers string) *world {
 	w := &world{peers: map[string]*voters.Candidate{}, at: epoch}
-	for _, p := range strings.Fields(peers) {
+	for p := range strings.FieldsSeq(peers) {
 		w.join(p)
 	}
 	w.given++

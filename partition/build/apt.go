@@ -151,7 +151,7 @@ func (a *apt) explain(name string, err error, stderr string) error {
 	if missing := notInArchive(said); missing != "" {
 		return fmt.Errorf("apt: no package %s in the Debian archive that this computer uses: look for it with apt-cache search", missing)
 	}
-	if free, ferr := store.Free(a.dir); ferr == nil && (strings.Contains(text, "No space left") || strings.Contains(text, "enough free space")) {
+	if free, _, ferr := store.Free(a.dir); ferr == nil && (strings.Contains(text, "No space left") || strings.Contains(text, "enough free space")) {
 		return fmt.Errorf("apt: no space left in %s (%d MiB free): make room there, or use another folder: %s", a.dir, free>>20, text)
 	}
 	return fmt.Errorf("apt: %s", text)

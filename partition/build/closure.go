@@ -171,7 +171,7 @@ func (a *apt) download(ctx context.Context, packages []Package, p *progress) err
 // checkSpace refuses to begin what cannot be finished: packages unpack to a
 // few times their size.
 func (a *apt) checkSpace(size int64) error {
-	free, err := store.Free(a.dir)
+	free, _, err := store.Free(a.dir)
 	if err == nil && free < 5*size {
 		return fmt.Errorf("download: about %d MiB are needed in %s and %d MiB are free: make room there, or use another folder",
 			5*size>>20, a.dir, free>>20)

@@ -39,8 +39,12 @@ func newRunner(t *testing.T, tree build.Tree, address string) *runner {
 		t.Skip("bubblewrap is not installed")
 	}
 	dir := t.TempDir()
-	r := &runner{t, tree.Path, filepath.Join(dir, "data"), filepath.Join(dir, "passwd"), netip.MustParseAddr(address),
-		map[string]bool{}, map[string]*exec.Cmd{}, map[string]*os.File{}}
+	r := &runner{
+		t, tree.Path, filepath.Join(dir, "data"), filepath.Join(dir, "passwd"), netip.MustParseAddr(address),
+		map[string]bool{},
+		map[string]*exec.Cmd{},
+		map[string]*os.File{},
+	}
 	if err := os.Mkdir(r.data, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +240,8 @@ func (r *runner) desired(p *release.Release, parameters map[string]string) relea
 }
 
 // dial reports whether something listens at an address.
-func dial(address string) error {
-	conn, err := net.DialTimeout("tcp", address, time.Second)
+func dial(ctx context.Context, address string) error {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}

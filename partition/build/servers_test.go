@@ -2,6 +2,7 @@ package build_test
 
 import (
 	"bufio"
+	"context"
 	"database/sql"
 	"fmt"
 	"net"
@@ -18,7 +19,7 @@ import (
 )
 
 // A use is a client's: it writes, and it reads what was written before.
-type use func(t *testing.T, url string, write bool) error
+type use func(t *testing.T, at string, write bool) error
 
 // TestServers builds every release of the catalogue, runs it, and uses it
 // through its published URL, also after a stop and with changed parameters.
@@ -53,7 +54,7 @@ func TestServers(t *testing.T) {
 			d := r.desired(item.Release, test.first)
 			r.start(d)
 			r.must(test.use(t, d.Published["url"], true))
-			if err := dial(test.other); err == nil {
+			if err := dial(t.Context(), test.other); err == nil {
 				t.Errorf("answers at %s, which is not its address", test.other)
 			}
 			if password := d.Published["password"]; password != "" {
@@ -71,8 +72,8 @@ func TestServers(t *testing.T) {
 }
 
 // talk sends lines and returns the last line of the answer to them.
-func talk(address string, lines ...string) (string, error) {
-	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+func talk(ctx context.Context, address string, lines ...string) (string, error) {
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return "", err
 	}
@@ -111,10 +112,10 @@ func useMemcached(t *testing.T, at string, write bool) error {
 		return err
 	}
 	if write {
-		got, err := talk(u.Host, "set key 0 0 5\r\nhello")
+		got, err := talk(t.Context(), u.Host, "set key 0 0 5\r\nhello")
 		return want(got, "STORED", err)
 	}
-	got, err := talk(u.Host, "get key")
+	got, err := talk(t.Context(), u.Host, "get key")
 	return want(got, "hello", err)
 }
 
@@ -126,10 +127,10 @@ func useRedis(t *testing.T, at string, write bool) error {
 	}
 	password, _ := u.User.Password()
 	if write {
-		got, err := talk(u.Host, "AUTH "+password, "SET key hello")
+		got, err := talk(t.Context(), u.Host, "AUTH "+password, "SET key hello")
 		return want(got, "+OK", err)
 	}
-	got, err := talk(u.Host, "AUTH "+password, "GET key")
+	got, err := talk(t.Context(), u.Host, "AUTH "+password, "GET key")
 	return want(got, "hello", err)
 }
 

@@ -85,8 +85,7 @@ func (f *fault) expected(format string, args ...any) *fault {
 
 // locate turns an error of the Starlark interpreter into an [Error].
 func (b *Bundle) locate(err error) error {
-	var located *Error
-	if errors.As(err, &located) {
+	if located, ok := errors.AsType[*Error](err); ok {
 		return located
 	}
 	var (
@@ -101,8 +100,7 @@ func (b *Bundle) locate(err error) error {
 		return b.at(resolved[0].Pos, resolved[0].Msg, hintFor(resolved[0].Msg))
 	case errors.As(err, &eval):
 		message, hint := eval.Msg, ""
-		var found *fault
-		if errors.As(err, &found) {
+		if found, ok := errors.AsType[*fault](err); ok {
 			message, hint = found.message, found.hint
 		} else {
 			hint = hintFor(message)

@@ -34,18 +34,18 @@ def instance(i):
     i.publish(url = "http://x:%s@%s/" % (i.secret("root"), i.address("http")), port = 8080, ready = True)
 `
 
-func loadServer(t testing.TB) *release.Release {
-	t.Helper()
+func loadServer(tb testing.TB) *release.Release {
+	tb.Helper()
 	b, err := release.NewBundle(map[string][]byte{
 		"release.star": []byte(server),
 		"server.conf":  []byte("# {{}}\ndata = {{ data }}\nmemory = {{memory}}\ninclude {{ inner }}\n"),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r, err := release.Load(b)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }

@@ -80,13 +80,13 @@ func (p *Parameter) convert(value any) (any, error) {
 		if b, ok := map[string]bool{"true": true, "false": false}[text]; ok {
 			return b, nil
 		}
-		return nil, fmt.Errorf("%s is not true or false", show(value))
+		return nil, fmt.Errorf("%s is not %s", show(value), kindHelp[p.Kind])
 	case KindString, KindChoice:
 		if number, ok := value.(json.Number); ok {
 			text, isText = number.String(), true
 		}
 		if !isText {
-			return nil, fmt.Errorf("%s is not a string", show(value))
+			return nil, fmt.Errorf("%s is not %s", show(value), kindHelp[p.Kind])
 		}
 		return text, p.checkString(text)
 	case KindInteger, KindNumber, KindSize, KindDuration:
@@ -100,6 +100,10 @@ func (p *Parameter) convert(value any) (any, error) {
 
 // kindHelp ends the sentence "12x is not …".
 var kindHelp = map[Kind]string{
+	KindString:   "a string",
+	KindChoice:   "a string",
+	KindBoolean:  "true or false",
+	KindArray:    "an array",
 	KindInteger:  "a whole number",
 	KindNumber:   "a number",
 	KindSize:     "a size such as 128MiB (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB; no unit means bytes)",
@@ -192,7 +196,7 @@ func (p *Parameter) convertArray(value any) (any, error) {
 		ok = decoder.Decode(&list) == nil
 	}
 	if !ok {
-		return nil, fmt.Errorf("%s is not an array", show(value))
+		return nil, fmt.Errorf("%s is not %s", show(value), kindHelp[p.Kind])
 	}
 	count, most := float64(len(list)), float64(defaultItems)
 	if p.Maximum != nil {

@@ -34,15 +34,15 @@ def instance(i):
         p.database, p.greeting, p.key, p.memory, p.idle, p.workers, p.ratio, p.debug, p.level, p.hosts]]))
 `
 
-func load(t testing.TB, profile string) *release.Release {
-	t.Helper()
+func load(tb testing.TB, profile string) *release.Release {
+	tb.Helper()
 	b, err := release.NewBundle(map[string][]byte{"release.star": []byte(profile)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r, err := release.Load(b)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -64,7 +64,8 @@ func TestCheckParameters(t *testing.T) {
 	}{
 		{"defaults", map[string]string{"key": `"abcd"`}, "map[database:app debug:false idle:1m30s key:abcd level:low memory:134217728 ratio:0.5 workers:4]"},
 		{
-			"as strings", map[string]string{"key": `"abcd"`, "memory": `"2MiB"`, "idle": `"5"`, "workers": `"8"`, "ratio": `"1e-3"`, "debug": `"true"`, "hosts": `"[\"a.b\"]"`},
+			"as strings",
+			map[string]string{"key": `"abcd"`, "memory": `"2MiB"`, "idle": `"5"`, "workers": `"8"`, "ratio": `"1e-3"`, "debug": `"true"`, "hosts": `"[\"a.b\"]"`},
 			"map[database:app debug:true hosts:[a.b] idle:5s key:abcd level:low memory:2097152 ratio:0.001 workers:8]",
 		},
 		{"as values", map[string]string{"key": `12345`, "memory": `1048576`, "idle": `0.5`, "workers": `8.0`, "hosts": `["a","b"]`, "greeting": `"a\nb"`}, "map[database:app debug:false greeting:a\nb hosts:[a b] idle:500ms key:12345 level:low memory:1048576 ratio:0.5 workers:8]"},

@@ -13,10 +13,19 @@ import (
 // of its type.
 type opaque string
 
-func (o opaque) String() string        { return "<" + string(o) + ">" }
-func (o opaque) Type() string          { return string(o) }
-func (opaque) Freeze()                 {}
-func (opaque) Truth() starlark.Bool    { return starlark.True }
+// String is how the language prints the value.
+func (o opaque) String() string { return "<" + string(o) + ">" }
+
+// Type names the value in errors.
+func (o opaque) Type() string { return string(o) }
+
+// Freeze does nothing: the value never changes.
+func (opaque) Freeze() {}
+
+// Truth is true.
+func (opaque) Truth() starlark.Bool { return starlark.True }
+
+// Hash refuses: the value is no key.
 func (o opaque) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: %s", string(o)) }
 
 // A sourceValue is what debian(…) returns.

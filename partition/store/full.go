@@ -6,7 +6,7 @@ import "fmt"
 // that was being made has got its name.
 type FullError struct {
 	Dir         string
-	Free, Files uint64 // bytes and files that are left
+	Free, Files int64 // bytes and files that are left
 	Err         error
 }
 
@@ -23,7 +23,8 @@ func (s *Store) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if free, files, full := isFull(err, s.dir); full {
+	if isFull(err) {
+		free, files, _ := Free(s.dir) // zero when even that cannot be told
 		return &FullError{s.dir, free, files, err}
 	}
 	return fmt.Errorf("store %s: %w", s.dir, err)

@@ -51,17 +51,19 @@ func checkOwner(dir string) error {
 	return nil
 }
 
-// isFull tells whether an error means that there is no space, and what is
-// left in dir.
-func isFull(err error, dir string) (space uint64, inodes uint64, full bool) {
-	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
-		return 0, 0, false
-	}
+// isFull tells whether an error means that there is no space.
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// Free returns how many bytes and how many files an ordinary user may still
+// make in dir.
+func Free(dir string) (size, files int64, err error) {
 	var stat unix.Statfs_t
-	if unix.Statfs(dir, &stat) != nil {
-		return 0, 0, true
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return 0, 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
-	return stat.Bavail * uint64(stat.Bsize), stat.Ffree, true
+	return int64(stat.Bavail) * int64(stat.Bsize), int64(stat.Ffree), nil //nolint:unconvert // the types differ between systems
 }
 
 // mayCopy tells whether a refused hard link can be made good by a copy: the

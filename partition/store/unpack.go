@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -35,10 +36,8 @@ var merged = []string{"bin", "sbin", "lib", "lib64", "lib32", "libx32"}
 // merge returns where a path is in a tree.
 func merge(name string) string {
 	head, _, _ := strings.Cut(name, "/")
-	for _, dir := range merged {
-		if head == dir {
-			return "usr/" + name
-		}
+	if slices.Contains(merged, head) {
+		return "usr/" + name
 	}
 	return name
 }

@@ -84,6 +84,14 @@ func TestService(t *testing.T) {
 			v, err := c.Publish(ctx, protocol.PublishInput{Profile: []byte("slow")})
 			return same(err, v.Name, "slow")
 		}, ""},
+		{"publish the largest", func() error {
+			_, err := c.Publish(ctx, protocol.PublishInput{Profile: make([]byte, protocol.MaxProfile)})
+			return err
+		}, protocol.ErrNotFound},
+		{"publish too much", func() error {
+			_, err := c.Publish(ctx, protocol.PublishInput{Profile: make([]byte, protocol.MaxProfile+3)})
+			return err
+		}, protocol.ErrInvalid},
 		{"supply", func() error {
 			v, err := c.Supply(ctx, protocol.SupplyInput{Release: "slow"})
 			return same(err, string(v.RequestedState), "available")

@@ -84,5 +84,5 @@ func find(name string) (protocol.Release, error) {
 	if i := slices.IndexFunc(all, func(r protocol.Release) bool { return r.Name == name || r.Digest == name }); i >= 0 {
 		return all[i], nil
 	}
-	return protocol.Release{}, protocol.Errorf(protocol.ErrNotFound, "no release %s: see \"slapd releases\"", name)
+	return protocol.Release{}, protocol.Errorf(protocol.ErrNotFound, "no release %.80s: see \"slapd releases\"", name)
 }

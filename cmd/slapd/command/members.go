@@ -1,0 +1,78 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+func membersVerb() *verb {
+	return &verb{
+		name: "members", brief: "the peers of the mesh; give them roles, or revoke them",
+		examples: []string{"slapd members", "slapd members role PEER voter", "slapd members remove PEER"},
+		run: func(ctx context.Context, i *invocation) error {
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			members, err := service.Members(ctx)
+			if err != nil {
+				return err
+			}
+			return i.show(members, func(w io.Writer) { i.printMembers(w, members) })
+		},
+		subs: []*verb{roleVerb(), removeVerb()},
+	}
+}
+
+func (i *invocation) printMembers(w io.Writer, members []protocol.Member) {
+	row(w, "PEER", "NAME", "ADDRESS", "ROLE", "STATE", "PATH", "SINCE", "LABELS")
+	for _, m := range members {
+		row(w, m.PeerID, m.Name, m.Address, m.Role, m.State, m.Path, i.age(m.Since), pairs(m.Labels))
+	}
+}
+
+func roleVerb() *verb {
+	return &verb{
+		name: "role", args: "PEER ROLE", min: 2, max: 2, brief: "give a peer another role: voter, computer or user",
+		about:    "Operators only. Voters may be chosen to keep the ledger.",
+		examples: []string{"slapd members role n7k2… voter"},
+		run: func(ctx context.Context, i *invocation) error {
+			role := protocol.Role(i.args[1])
+			switch role {
+			case protocol.RoleVoter, protocol.RoleComputer, protocol.RoleUser:
+			default:
+				return usagef("ROLE %s: voter, computer or user", role)
+			}
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			m, err := service.SetRole(ctx, i.args[0], role)
+			if err != nil {
+				return err
+			}
+			return i.show(m.Filled(), func(w io.Writer) { fmt.Fprintf(w, "%s is %s\n", m.PeerID, m.Role) })
+		},
+	}
+}
+
+func removeVerb() *verb {
+	return &verb{
+		name: "remove", args: "PEER", min: 1, max: 1, brief: "revoke a peer for good",
+		about:    "Operators only. Its instances are lost; its key is never admitted again.",
+		examples: []string{"slapd members remove n7k2…"},
+		run: func(ctx context.Context, i *invocation) error {
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			if err := service.RemoveMember(ctx, i.args[0]); err != nil {
+				return err
+			}
+			return i.show(map[string]string{"peer_id": i.args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked\n", i.args[0]) })
+		},
+	}
+}

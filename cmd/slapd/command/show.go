@@ -1,0 +1,63 @@
+package command
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+func showVerb() *verb {
+	return &verb{
+		name: "show", args: "REFERENCE", min: 1, max: 1, brief: "one instance: its state, its connection, what happened to it",
+		options:  func() []cli.Flag { return []cli.Flag{accountFlag()} },
+		examples: []string{"slapd show db1", "slapd show db1 --json"},
+		run: func(ctx context.Context, i *invocation) error {
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			n, err := service.Instance(ctx, i.ref())
+			if err != nil {
+				return err
+			}
+			return i.show(n.Filled(), func(w io.Writer) { i.printInstance(w, n) })
+		},
+	}
+}
+
+// ref is the instance that the first argument names.
+func (i *invocation) ref() protocol.Ref {
+	return protocol.Ref{Reference: i.args[0], Account: i.String("account")}
+}
+
+func (i *invocation) printInstance(w io.Writer, n protocol.Instance) {
+	row(w, "reference", n.Reference)
+	row(w, "account", n.Account)
+	row(w, "release", n.Release+" ("+n.ReleaseDigest+")")
+	row(w, "type", n.Type)
+	row(w, "requested", n.RequestedState)
+	row(w, "state", describe(n))
+	row(w, "healthy", yes(n.Healthy))
+	if n.Shared {
+		row(w, "shared", "yes")
+	}
+	row(w, "computer", n.ComputerName+" ("+n.Computer+"), partition "+n.Partition)
+	row(w, "address", n.Address+" "+pairs(n.Ports))
+	row(w, "filter", pairs(n.Filter))
+	for _, k := range slices.Sorted(maps.Keys(n.Parameters)) {
+		row(w, "parameter "+k, string(n.Parameters[k]))
+	}
+	for _, k := range slices.Sorted(maps.Keys(n.Connection)) {
+		row(w, "connection "+k, n.Connection[k])
+	}
+	row(w, "created", i.age(n.Created)+" ago")
+	row(w, "changed", i.age(n.Changed)+" ago")
+	for _, e := range n.Events {
+		row(w, "event "+i.age(e.At)+" ago", e.Text)
+	}
+}

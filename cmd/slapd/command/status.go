@@ -1,0 +1,59 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+func statusVerb() *verb {
+	return &verb{
+		name: "status", brief: "what this peer is, and what it knows of the mesh",
+		examples: []string{"slapd status", "slapd status --json"},
+		run: func(ctx context.Context, i *invocation) error {
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			s, err := service.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return i.show(s.Filled(), func(w io.Writer) { i.printStatus(w, s) })
+		},
+	}
+}
+
+func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
+	kind := "private"
+	if s.Open {
+		kind = "open"
+	}
+	row(w, "mesh", fmt.Sprintf("%s (%s), %s, epoch %d", s.Mesh, s.MeshID, kind, s.Epoch))
+	row(w, "peer", fmt.Sprintf("%s (%s), %s of account %s", s.Name, s.PeerID, s.Role, s.Account))
+	leader := s.Leader
+	if leader == "" {
+		leader = "unknown"
+	}
+	row(w, "leader", fmt.Sprintf("%s, term %d, commit index %d", leader, s.Term, s.CommitIndex))
+	row(w, "voters", strings.Join(s.Voters, " "))
+	if len(s.Standbys) > 0 {
+		row(w, "standbys", strings.Join(s.Standbys, " "))
+	}
+	row(w, "quorum", yes(s.Quorum))
+	row(w, "members", fmt.Sprintf("%d alive", s.Members))
+	row(w, "instances", s.Instances)
+	row(w, "listen", s.Listen)
+	row(w, "api", s.API)
+	row(w, "grade", s.Grade)
+	row(w, "version", fmt.Sprintf("%s, up %s", s.Version, i.age(s.Started)))
+	if s.Stale {
+		row(w, "stale", "yes: what is shown may be out of date")
+	}
+	for _, warning := range s.Warnings {
+		row(w, "warning", warning)
+	}
+}

@@ -1,0 +1,120 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+func tokenVerb() *verb {
+	return &verb{
+		name: "token", args: "create|list|revoke", brief: "make, list and revoke tokens",
+		examples: []string{"slapd token create", "slapd token create --role user --ttl 7d", "slapd token list", "slapd token revoke ID"},
+		subs:     []*verb{tokenCreateVerb(), tokenListVerb(), tokenRevokeVerb()},
+	}
+}
+
+func tokenCreateVerb() *verb {
+	return &verb{
+		name: "create", brief: "make a token, and print the line for the next computer",
+		about: "The role voter lets a peer keep the ledger, computer lets it offer partitions, user\n" +
+			"lets it ask; a user token also opens the local API. The secret is shown once.",
+		options: func() []cli.Flag {
+			return []cli.Flag{
+				&cli.StringFlag{Name: "role", Usage: "`ROLE` is voter, computer or user; voter in a private mesh, computer in an open one, if not given"},
+				&cli.IntFlag{Name: "uses", Usage: "it admits `N` peers", Value: 1},
+				&cli.StringFlag{Name: "ttl", Usage: "it expires after `TIME`, such as 1h or 7d", Value: "1h"},
+				&cli.StringFlag{Name: "account", Usage: "for `ACCOUNT`, which is made if it is new; yours, if not given"},
+			}
+		},
+		examples: []string{"slapd token create", "slapd token create --role computer --uses 20 --ttl 7d", "slapd token create --role user --account ann"},
+		run: func(ctx context.Context, i *invocation) error {
+			in := protocol.TokenInput{
+				Role: protocol.Role(i.String("role")), Uses: i.Int("uses"), TTL: i.String("ttl"), Account: i.String("account"),
+			}
+			switch in.Role {
+			case "", protocol.RoleVoter, protocol.RoleComputer, protocol.RoleUser:
+			default:
+				return usagef("--role %s: voter, computer or user", in.Role)
+			}
+			if in.Uses < 1 {
+				return usagef("--uses %d: at least 1", in.Uses)
+			}
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			t, err := service.CreateToken(ctx, in)
+			if err != nil {
+				return err
+			}
+			return i.show(t, func(w io.Writer) { i.printToken(w, t) })
+		},
+	}
+}
+
+func (i *invocation) printToken(w io.Writer, t protocol.Token) {
+	fmt.Fprintf(w, "token %s: role %s, account %s, %d uses, expires in %s\n", t.ID, t.Role, printable(t.Account), t.Uses, i.age(t.Expires))
+	if t.Role == protocol.RoleUser {
+		fmt.Fprintf(w, "for the local API:\n\n    export SLAPD_TOKEN=%s\n\n", t.Token)
+	}
+	if t.Join != "" {
+		fmt.Fprintf(w, "on the next computer, type:\n\n    %s\n\n", t.Join)
+	}
+}
+
+func tokenListVerb() *verb {
+	return &verb{
+		name: "list", brief: "the tokens of your account",
+		examples: []string{"slapd token list"},
+		run: func(ctx context.Context, i *invocation) error {
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			tokens, err := service.Tokens(ctx)
+			if err != nil {
+				return err
+			}
+			return i.show(tokens, func(w io.Writer) {
+				row(w, "ID", "ROLE", "ACCOUNT", "USES", "EXPIRES", "STATE")
+				for _, t := range tokens {
+					row(w, t.ID, t.Role, t.Account, t.Uses, t.Expires.Format("2006-01-02 15:04"), i.tokenState(t))
+				}
+			})
+		},
+	}
+}
+
+func (i *invocation) tokenState(t protocol.Token) string {
+	switch {
+	case t.Revoked:
+		return "revoked"
+	case t.Expires.Before(i.Now()):
+		return "expired"
+	case t.Uses == 0:
+		return "used"
+	}
+	return "valid"
+}
+
+func tokenRevokeVerb() *verb {
+	return &verb{
+		name: "revoke", args: "ID", min: 1, max: 1, brief: "end a token; peers that it admitted stay",
+		examples: []string{"slapd token revoke t3"},
+		run: func(ctx context.Context, i *invocation) error {
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			if err := service.RevokeToken(ctx, i.args[0]); err != nil {
+				return err
+			}
+			return i.show(map[string]string{"id": i.args[0]}, func(w io.Writer) { fmt.Fprintf(w, "token %s is revoked\n", i.args[0]) })
+		},
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -129,20 +130,14 @@ func (s *links) dial(ctx context.Context, id PeerID) (*link, error) {
 	return nil, net.ErrClosed
 }
 
-// candidates lists where a peer may be reached: at what it says, and where it
-// was reached last. Loopback addresses count on the same host only.
+// candidates lists where a peer may be reached: where it was reached last,
+// and at what it says. Loopback addresses count on the same host only.
 func candidates(d Descriptor, last, ownHost string) []string {
 	var all []string
-	for _, a := range append(d.Addresses, last) {
+	for _, a := range append([]string{last}, d.Addresses...) {
 		ap, err := netip.ParseAddrPort(a)
-		if a == "" || (err == nil && ap.Addr().IsLoopback() && d.Host != ownHost) {
-			continue
-		}
-		seen := false
-		for _, b := range all {
-			seen = seen || a == b
-		}
-		if !seen {
+		elsewhere := err == nil && ap.Addr().IsLoopback() && d.Host != ownHost
+		if a != "" && !elsewhere && !slices.Contains(all, a) {
 			all = append(all, a)
 		}
 	}

@@ -73,5 +73,24 @@ func (m *Mesh) SendGossip(to PeerID, b []byte) {
 	m.links.gossip(to, append([]byte{datagramGossip}, b...))
 }
 
+// HandshakesUnchecked counts how many of n strangers that come at once, and
+// again after a wait, may begin a handshake without proving their address.
+func HandshakesUnchecked(n int, wait time.Duration) (first, again int) {
+	now := time.Unix(0, 0)
+	b := &bucket{clock: func() time.Time { return now }, rate: handshakesPerSecond}
+	for range n {
+		if b.take() {
+			first++
+		}
+	}
+	now = now.Add(wait)
+	for range n {
+		if b.take() {
+			again++
+		}
+	}
+	return first, again
+}
+
 // KindGossip is for streams of memberlist.
 const KindGossip = kindGossip

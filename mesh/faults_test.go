@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,7 +162,7 @@ func TestPartitionHeals(t *testing.T) {
 		for _, p := range peers {
 			p.untilAlive(t, 3)
 		}
-		time.Sleep(10 * time.Minute) // longer than the dead are remembered by gossip
+		time.Sleep(3 * time.Minute) // longer than the dead are remembered by gossip
 		for _, p := range peers[:3] {
 			w.cut.move(p.Addr(), 0)
 		}
@@ -387,4 +388,25 @@ func TestStopsAtOnce(t *testing.T) {
 			t.Error("dialled")
 		}
 	})
+}
+
+// A member whose clock is off learns why nobody talks to it.
+func TestMemberWithWrongClock(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"ahead": 30 * 24 * time.Hour, "behind": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				t := w.t
+				right := w.start(1)[0]
+				right.echo(mesh.KindRPC)
+				c := w.config()
+				c.Clock = off(ahead)
+				wrong := w.open(c)
+				wrong.AddSeeds(right.Seeds())
+				_, err := say(context.Background(), wrong, right.Self(), mesh.KindRPC, "x")
+				if err == nil || !strings.Contains(err.Error(), "compare the clocks") {
+					t.Errorf("error %v", err)
+				}
+			})
+		})
+	}
 }

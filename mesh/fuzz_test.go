@@ -182,7 +182,7 @@ func TestDescriptor(t *testing.T) {
 // Loopback addresses of another host are not ours to dial.
 func TestCandidates(t *testing.T) {
 	d := mesh.Descriptor{Addresses: []string{"10.0.0.1:1", "127.0.0.1:1"}, Host: "there"}
-	if got := mesh.Candidates(d, "10.0.0.2:5", "here"); !slices.Equal(got, []string{"10.0.0.1:1", "10.0.0.2:5"}) {
+	if got := mesh.Candidates(d, "10.0.0.2:5", "here"); !slices.Equal(got, []string{"10.0.0.2:5", "10.0.0.1:1"}) {
 		t.Errorf("%v", got)
 	}
 	if got := mesh.Candidates(d, "10.0.0.1:1", "there"); !slices.Equal(got, []string{"10.0.0.1:1", "127.0.0.1:1"}) {

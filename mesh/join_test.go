@@ -298,6 +298,16 @@ func TestGarbageOnThePort(t *testing.T) {
 	})
 }
 
+// Many strangers at once have to prove their addresses, for a while.
+func TestManyHandshakes(t *testing.T) {
+	if first, again := mesh.HandshakesUnchecked(1000, 500*time.Millisecond); first != 100 || again != 0 {
+		t.Errorf("%d and %d were let through", first, again)
+	}
+	if first, again := mesh.HandshakesUnchecked(1000, 2*time.Second); first != 100 || again != 100 {
+		t.Errorf("%d and %d were let through", first, again)
+	}
+}
+
 type packetReader struct{ net.PacketConn }
 
 func (r packetReader) Read(b []byte) (int, error) {

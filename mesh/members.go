@@ -104,6 +104,9 @@ func (b *book) put(d Descriptor) bool {
 		r = &record{state: StateSuspect, since: b.clock()}
 		b.records[d.Peer] = r
 	}
+	if !slices.Equal(r.descriptor.Addresses, d.Addresses) {
+		r.last = "" // it moved
+	}
 	r.descriptor = d
 	b.dirty = true
 	b.changedLocked()

@@ -17,8 +17,8 @@ type Config struct {
 	Identity    *Identity
 	Credentials Credentials
 
-	// Socket carries everything; the Mesh closes it. Nil: one is bound to
-	// Listen.
+	// Socket carries everything; the Mesh closes it, and a failed Open may
+	// have closed it. Nil: one is bound to Listen.
 	Socket net.PacketConn
 	// Listen is the HOST:PORT to bind when there is no Socket. Default
 	// ":7527"; port 0 picks one.

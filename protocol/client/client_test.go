@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +23,18 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func Example() {
+	c, err := client.New(client.Config{Socket: "/var/lib/nobody/slapd.sock"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close() //nolint:errcheck // idle connections
+	_, err = c.Status(context.Background())
+	fmt.Println(errors.Is(err, protocol.ErrUnavailable), err)
+	// Output: true no slapd at /var/lib/nobody/slapd.sock: start it with "slapd run", or "slapd init" the first time
+}
 
 // serve serves a Service on a Unix socket and returns a client of it.
 func serve(t *testing.T, s protocol.Service) *client.Client {

@@ -19,6 +19,8 @@ func address(n int) string { return "127.64.0." + strconv.Itoa(n+1) }
 
 // Status implements [protocol.Fleet].
 func (c *caller) Status(context.Context) (protocol.Status, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return protocol.Status{
 		PeerID: "peer1", Name: "castle", Account: c.account, Mesh: "home", MeshID: "abcd", Epoch: 1,
 		Role: protocol.RoleVoter, Leader: "peer1", Term: 2, CommitIndex: 42, Voters: []string{"peer1"},

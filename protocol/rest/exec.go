@@ -34,14 +34,16 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) error {
 	defer s.sessions.Done()
 	defer conn.Close() //nolint:errcheck // both ends know by a frame how it went
 
-	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
+	ctx, cancel := untilStop(r.Context())
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Time{})
 	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol.ExecProtocol+"\r\n\r\n"); err != nil {
 		return nil //nolint:nilerr // gone already
 	}
 	x := &execution{server: s, in: buffered, out: protocol.NewFrameWriter(timedWriter{conn, s}), service: serviceOf(r.Context()), ref: refOf(r)}
-	code, err := x.run(r.Context())
+	code, err := x.run(ctx)
 	x.finish(context.WithoutCancel(r.Context()), code, err)
 	return nil
 }

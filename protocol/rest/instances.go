@@ -3,7 +3,6 @@ package rest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -65,14 +64,20 @@ func (s *Server) instances() {
 		OperationID: "list-instances", Method: http.MethodGet, Path: "/v1/instances", Tags: []string{"instances"},
 		Summary:    "Your instances",
 		Parameters: []*huma.Param{account, parameter("query", "all", "boolean", "of all accounts; operators only"), watch},
-		Responses:  map[string]*huma.Response{"200": s.says("The instances", reflect.TypeFor[[]protocol.Instance]())},
+		Responses:  map[string]*huma.Response{"200": streams(s.says("The instances", reflect.TypeFor[[]protocol.Instance]()))},
 	}, s.list)
 	s.direct(huma.Operation{
 		OperationID: "show-instance", Method: http.MethodGet, Path: "/v1/instances/{reference}", Tags: []string{"instances"},
 		Summary:    "One instance, with its recent events",
 		Parameters: []*huma.Param{reference, account, watch},
-		Responses:  map[string]*huma.Response{"200": s.says("The instance", instance)},
+		Responses:  map[string]*huma.Response{"200": streams(s.says("The instance", instance))},
 	}, s.show)
+}
+
+// streams adds that an answer may be a stream of events.
+func streams(r *huma.Response) *huma.Response {
+	r.Content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	return r
 }
 
 // settle answers with an instance, after waiting for it if that was asked.
@@ -97,13 +102,15 @@ func statusOf(i protocol.Instance, settled int) int {
 // waited follows an instance for a while. One that goes into error, or that
 // does not get there in time, is an answer as well.
 func waited(ctx context.Context, v protocol.Service, wait time.Duration, i protocol.Instance) (protocol.Instance, error) {
+	ctx, stop := untilStop(ctx)
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	last, err := protocol.Wait(ctx, v, protocol.Ref{Reference: i.Reference, Account: i.Account}, nil)
 	if last.Reference == "" {
 		last = i
 	}
-	if last.State == protocol.StateError || errors.Is(err, context.DeadlineExceeded) {
+	if last.State == protocol.StateError || ctx.Err() != nil {
 		err = nil
 	}
 	return last, err

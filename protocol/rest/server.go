@@ -105,10 +105,14 @@ func (s *Server) Handler(d Door) http.Handler {
 // public are the paths that need no caller.
 var public = map[string]bool{"/openapi.json": true}
 
-// Serve answers on a listener through a door until ctx is done, then lets calls
-// end, cuts what still streams, and returns nil. It closes the listener.
+// grace is how long calls have to end when a server stops.
+const grace = 3 * time.Second
+
+// Serve answers on a listener through a door until ctx is done. Then it ends
+// what streams and what only waits, lets other calls finish, and returns nil. It
+// closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener, d Door) error {
-	streams, cut := context.WithCancel(context.WithoutCancel(ctx))
+	calls, cut := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), stopKey{}, ctx.Done()))
 	defer cut()
 	server := &http.Server{
 		Handler:           s.Handler(d),
@@ -116,16 +120,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, d Door) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return streams },
+		BaseContext:       func(net.Listener) context.Context { return calls },
 		ConnContext:       withConn,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		cut() // every caller is told at once; short calls have seconds to end
-		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		limited, done := context.WithTimeout(calls, grace)
 		defer done()
-		if server.Shutdown(grace) != nil {
+		if server.Shutdown(limited) != nil {
+			cut()
 			_ = server.Close() // who does not end is ended
 		}
 	})
@@ -138,6 +142,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, d Door) error {
 		return nil
 	}
 	return err
+}
+
+// stopKey finds the channel that is closed when the server of a call stops.
+type stopKey struct{}
+
+// untilStop returns a context for what may last: it ends when the server stops,
+// while that of a short call does not.
+func untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stopping, ok := ctx.Value(stopKey{}).(<-chan struct{})
+	if !ok {
+		return ctx, cancel
+	}
+	go func() {
+		select {
+		case <-stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 type serviceKey struct{}

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -48,7 +47,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) error {
 			return protocol.Errorf(protocol.ErrInvalid, "tail is %.40q: a number of lines wanted", text)
 		}
 	}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := untilStop(r.Context())
 	defer cancel()
 	reader, err := serviceOf(ctx).Logs(ctx, refOf(r), q)
 	if err != nil {

@@ -236,3 +236,54 @@ func TestExecGarbage(t *testing.T) {
 		})
 	}
 }
+
+// A server that stops lets a call finish that is being decided, and ends one
+// that only waits.
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := newPipes(t)
+		service := &deliberate{Service: protocoltest.New().As("ann", true)}
+		done := make(chan error)
+		go func() { done <- rest.New(rest.Config{}).Serve(ctx, p, door(service)) }()
+
+		post := func(path, body string) net.Conn {
+			return p.dial(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body))
+		}
+		waiting := post("/v1/instances?wait=1h", `{"reference":"a","release":"slow"}`)
+		watching := p.dial("GET /v1/instances?watch HTTP/1.1\r\nHost: x\r\n\r\n")
+		go func() { _, _ = io.Copy(io.Discard, watching) }()
+		time.Sleep(2 * time.Second) // the first has been decided
+		deciding := post("/v1/instances", `{"reference":"b","release":"mariadb"}`)
+		synctest.Wait()
+		cancel()
+		for _, conn := range []net.Conn{waiting, deciding} {
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != http.StatusAccepted {
+				t.Error(answer.Status)
+			}
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		for _, conn := range []net.Conn{waiting, watching, deciding} {
+			_ = conn.Close()
+		}
+	})
+}
+
+// deliberate takes a second to decide.
+type deliberate struct{ protocol.Service }
+
+func (d *deliberate) Request(ctx context.Context, in protocol.RequestInput) (protocol.Instance, error) {
+	select {
+	case <-time.After(time.Second):
+		return d.Service.Request(ctx, in)
+	case <-ctx.Done():
+		return protocol.Instance{}, ctx.Err()
+	}
+}

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +19,7 @@ type change struct {
 // watch answers with server-sent events: "instance" for each value, and at the
 // end "error" if it ends badly. Comments keep a silent stream alive.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, q protocol.InstanceQuery) error {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := untilStop(r.Context())
 	changes := make(chan change)
 	done := make(chan struct{})
 	go func() {

@@ -72,11 +72,11 @@ func (i *invocation) age(at time.Time) string {
 	}
 	switch {
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
+		return fmt.Sprintf("%ds", int(d.Round(time.Second).Seconds()))
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
+		return fmt.Sprintf("%dm", int(d.Round(time.Minute).Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
+		return fmt.Sprintf("%dh", int(d.Round(time.Hour).Hours()))
 	}
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }

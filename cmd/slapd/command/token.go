@@ -58,7 +58,7 @@ func tokenCreateVerb() *verb {
 }
 
 func (i *invocation) printToken(w io.Writer, t protocol.Token) {
-	fmt.Fprintf(w, "token %s: role %s, account %s, %d uses, expires in %s\n", t.ID, t.Role, printable(t.Account), t.Uses, i.age(t.Expires))
+	fmt.Fprintf(w, "token %s: role %s, account %s, uses %d, expires in %s\n", t.ID, t.Role, printable(t.Account), t.Uses, i.age(t.Expires))
 	if t.Role == protocol.RoleUser {
 		fmt.Fprintf(w, "for the local API:\n\n    export SLAPD_TOKEN=%s\n\n", t.Token)
 	}

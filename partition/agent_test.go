@@ -13,13 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A fakeNode is a computer and a ledger in memory: the agent's source,
 // reporter and host.
@@ -29,10 +25,13 @@ type fakeNode struct {
 	changed  chan struct{}
 	wanted   map[ledger.InstanceID]ledger.Instance
 	supplies map[ledger.ReleaseDigest]ledger.Supply
+	profiles map[ledger.ReleaseDigest][]byte
 	lag      []func() // reports that the view does not show yet
 	lags     bool
-	done     []string // what the host was asked, in order
-	told     []string // what was reported, in order
+	lastTold uint64        // generation of the last instance told of
+	news     chan struct{} // closed when the ledger shows something new
+	done     []string      // what the host was asked, in order
+	told     []string      // what was reported, in order
 
 	trees   map[string]bool
 	running map[int]*fakeSupervisor
@@ -50,7 +49,7 @@ type fakeSupervisor struct {
 
 func newFakeNode() *fakeNode {
 	return &fakeNode{
-		begin: time.Now(), changed: make(chan struct{}, 1), wanted: make(map[ledger.InstanceID]ledger.Instance),
+		begin: time.Now(), news: make(chan struct{}), changed: make(chan struct{}, 1), wanted: make(map[ledger.InstanceID]ledger.Instance),
 		supplies: make(map[ledger.ReleaseDigest]ledger.Supply), trees: make(map[string]bool),
 		running: make(map[int]*fakeSupervisor), data: make(map[int]ledger.InstanceID),
 		fails: make(map[string]int), takes: make(map[string]time.Duration),
@@ -86,13 +85,20 @@ func (n *fakeNode) Wanted(context.Context) (Wanted, error) {
 	w := Wanted{Profiles: make(map[ledger.ReleaseDigest][]byte)}
 	for _, id := range slices.Sorted(maps.Keys(n.wanted)) {
 		w.Instances = append(w.Instances, n.wanted[id])
-		w.Profiles[n.wanted[id].Release] = []byte(n.wanted[id].Release)
+		w.Profiles[n.wanted[id].Release] = n.profileLocked(n.wanted[id].Release)
 	}
 	for _, d := range slices.Sorted(maps.Keys(n.supplies)) {
 		w.Supplies = append(w.Supplies, n.supplies[d])
-		w.Profiles[d] = []byte(d)
+		w.Profiles[d] = n.profileLocked(d)
 	}
 	return w, nil
+}
+
+func (n *fakeNode) profileLocked(d ledger.ReleaseDigest) []byte {
+	if p, ok := n.profiles[d]; ok {
+		return p
+	}
+	return []byte(d)
 }
 
 func (n *fakeNode) Changed() <-chan struct{} { return n.changed }
@@ -106,13 +112,20 @@ func (n *fakeNode) wake() {
 
 // want changes what the ledger wants of an instance.
 func (n *fakeNode) want(id ledger.InstanceID, partition int, release string, state ledger.InstanceState) {
+	n.order(id, func(i *ledger.Instance) {
+		i.Partition, i.Release, i.Requested = partition, ledger.ReleaseDigest(release), state
+	})
+}
+
+// order changes an instance, or makes it.
+func (n *fakeNode) order(id ledger.InstanceID, change func(*ledger.Instance)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	i := n.wanted[id]
-	n.wanted[id] = ledger.Instance{
-		ID: id, Partition: partition, Release: ledger.ReleaseDigest(release), Requested: state, Generation: i.Generation + 1,
-		State: i.State, Reason: i.Reason, Healthy: i.Healthy, Connection: i.Connection,
-	}
+	i.ID = id
+	i.Generation++
+	change(&i)
+	n.wanted[id] = i
 	n.wake()
 }
 
@@ -141,6 +154,7 @@ func (n *fakeNode) Report(_ context.Context, r ledger.Report) error {
 			if i.Connection != nil {
 				have.Connection = i.Connection
 			}
+			n.lastTold = i.Generation
 			n.wanted[i.ID] = have
 			if i.State == ledger.InstanceDestroyed {
 				delete(n.wanted, i.ID)
@@ -167,7 +181,16 @@ func (n *fakeNode) showLocked(change func()) {
 		return
 	}
 	change()
+	close(n.news)
+	n.news = make(chan struct{})
 	n.wake()
+}
+
+// shown returns a channel that is closed when the ledger shows something new.
+func (n *fakeNode) shown() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.news
 }
 
 // call notes a call of the host, and fails or takes its time as told.
@@ -329,16 +352,21 @@ func (n *fakeNode) Exec(context.Context, ledger.Instance, supervisor.Exec) (int,
 // run starts an agent; the returned function ends it.
 func (n *fakeNode) run(t *testing.T) (stop func()) {
 	t.Helper()
-	a, err := NewAgent(Config{Source: n, Reporter: n, Host: n, Clock: time.Now})
+	return n.runOn(t, n)
+}
+
+func (n *fakeNode) runOn(tb testing.TB, host Host) (stop func()) {
+	tb.Helper()
+	a, err := NewAgent(Config{Source: n, Reporter: n, Host: host, Clock: time.Now})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(tb.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := a.Run(ctx); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}()
 	return func() { cancel(); <-done }

@@ -72,24 +72,38 @@ func beDaemon(folder string) int {
 	select {}
 }
 
-// A bench is a computer for one test.
-type bench struct {
-	*testing.T
+// A computer has one release tree and a place for a partition.
+type computer struct {
 	host   *sandbox.Host
 	cfg    sandbox.Config
 	tree   string
 	folder string
 }
 
-// newBench makes a computer with one release tree and a place for a
-// partition. Its state folder is one that other users cannot enter.
+// A bench is a computer for one test.
+type bench struct {
+	*testing.T
+	computer
+}
+
 func newBench(t *testing.T, grade sandbox.Grade) *bench {
 	t.Helper()
-	state := t.TempDir()
-	runDir := openDir(t)
+	return &bench{t, newComputer(t, grade)}
+}
+
+func newBenchmark(b *testing.B) computer {
+	b.Helper()
+	return newComputer(b, "")
+}
+
+// newComputer makes a computer whose state folder other users cannot enter.
+func newComputer(tb testing.TB, grade sandbox.Grade) computer {
+	tb.Helper()
+	state := tb.TempDir()
+	runDir := openDir(tb)
 	if grade != sandbox.GradePlain {
 		if err := os.Chmod(state, 0o700); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	} else {
 		for dir := state; dir != "/"; dir = filepath.Dir(dir) {
@@ -99,50 +113,50 @@ func newBench(t *testing.T, grade sandbox.Grade) *bench {
 			}
 		}
 	}
-	b := &bench{T: t, tree: filepath.Join(state, "tree"), folder: filepath.Join(state, "partitions", "p0")}
-	makeTree(t, b.tree)
+	b := computer{tree: filepath.Join(state, "tree"), folder: filepath.Join(state, "partitions", "p0")}
+	makeTree(tb, b.tree)
 	b.cfg = sandbox.Config{Binary: probe, RunDir: runDir, Grade: grade}
-	host, err := sandbox.Open(t.Context(), b.cfg)
+	host, err := sandbox.Open(tb.Context(), b.cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	b.host = host
 	if got, why := host.Grade(); grade == "" && got == sandbox.GradePlain {
-		t.Skipf("no walls on this computer: %s", why)
+		tb.Skipf("no walls on this computer: %s", why)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := host.Destroy(context.Background(), b.folder); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return b
 }
 
 // openDir returns a directory that every user can get to.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "open") //nolint:usetesting // t.TempDir is closed to others
+func openDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "open") //nolint:usetesting // tb.TempDir is closed to others
 	if err == nil {
 		err = os.Chmod(dir, 0o755)
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 
 // makeTree makes the smallest tree that a partition can have as its root.
-func makeTree(t *testing.T, tree string) {
-	t.Helper()
+func makeTree(tb testing.TB, tree string) {
+	tb.Helper()
 	for _, d := range []string{"proc", "dev", "tmp", "run", "data", "etc", "usr/bin"} {
 		if err := os.MkdirAll(filepath.Join(tree, d), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	for _, f := range []string{"passwd", "group", "hosts", "nsswitch.conf", "resolv.conf"} {
 		if err := os.WriteFile(filepath.Join(tree, "etc", f), nil, 0o644); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	b, err := os.ReadFile(probe)
@@ -153,7 +167,7 @@ func makeTree(t *testing.T, tree string) {
 		err = os.Chmod(filepath.Join(tree, "usr/bin/probe"), 0o755)
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

@@ -34,11 +34,11 @@ func run(verb string, args []string) error {
 	case "serve": // ADDRESS [TEXT-FILE]: answer each connection with the pid, and the file
 		return serve(args)
 	case "sleep":
-		select {}
+		return forever()
 	case "stubborn": // does not stop when asked
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("stubborn")
-		select {}
+		return forever()
 	case "fail": // MESSAGE
 		return fmt.Errorf("%s", strings.Join(args, " "))
 	case "append": // FILE TEXT
@@ -67,7 +67,7 @@ func run(verb string, args []string) error {
 		for i := range n {
 			fmt.Printf("%099d\n", i)
 		}
-		select {}
+		return forever()
 	case "zombies": // print how many there are
 		fmt.Println(zombies())
 	case "signal": // PID SIGNAL
@@ -97,6 +97,13 @@ func run(verb string, args []string) error {
 		}
 		b, _ := io.ReadAll(conn)
 		fmt.Printf("%q\n", b)
+	case "impostor": // PATH: take the place of a socket
+		os.Remove(args[0])
+		if _, err := net.Listen("unix", args[0]); err != nil {
+			return err
+		}
+		fmt.Println("listening")
+		return forever()
 	case "ls":
 		entries, err := os.ReadDir(args[0])
 		for _, e := range entries {
@@ -142,7 +149,7 @@ func orphans(args []string) error {
 	}
 	time.Sleep(300 * time.Millisecond)
 	fmt.Println("zombies left:", zombies())
-	select {}
+	return forever()
 }
 
 func zombies() int {
@@ -155,4 +162,11 @@ func zombies() int {
 		}
 	}
 	return n
+}
+
+// forever does not return; an empty select would be found out as a deadlock.
+func forever() error {
+	for {
+		time.Sleep(time.Hour)
+	}
 }

@@ -54,9 +54,25 @@ func BearerToken(r *http.Request) (string, error) {
 	return token, nil
 }
 
-// connKey finds the connection of a call.
-type connKey struct{}
+// PeerUID returns the user who opened the Unix socket that r came through, as
+// the kernel tells it. It is false for any other connection, and for requests
+// that did not come through [Server.Serve]: whoever relies on it must refuse
+// then.
+func PeerUID(r *http.Request) (uid uint32, ok bool) {
+	who, ok := r.Context().Value(credentialKey{}).(credential)
+	return who.uid, ok
+}
 
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
+// credentialKey finds the credential of a call's connection.
+type credentialKey struct{}
+
+// A credential is who opened a Unix socket.
+type credential struct{ uid uint32 }
+
+// withCredential asks the kernel once for each connection.
+func withCredential(ctx context.Context, c net.Conn) context.Context {
+	if uid, ok := peerUID(c); ok {
+		return context.WithValue(ctx, credentialKey{}, credential{uid})
+	}
+	return ctx
 }

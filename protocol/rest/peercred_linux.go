@@ -2,16 +2,13 @@ package rest
 
 import (
 	"net"
-	"net/http"
 
 	"golang.org/x/sys/unix"
 )
 
-// PeerUID returns the user who opened the Unix socket that r came through, as
-// the kernel tells it. It is false for any other connection, and for requests
-// that did not come through [Server.Serve].
-func PeerUID(r *http.Request) (uid uint32, ok bool) {
-	conn, ok := r.Context().Value(connKey{}).(*net.UnixConn)
+// peerUID asks the kernel who is at the other end of a Unix socket.
+func peerUID(c net.Conn) (uid uint32, ok bool) {
+	conn, ok := c.(*net.UnixConn)
 	if !ok {
 		return 0, false
 	}

@@ -121,7 +121,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, d Door) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return calls },
-		ConnContext:       withConn,
+		ConnContext:       withCredential,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

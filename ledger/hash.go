@@ -60,10 +60,10 @@ func hashOf(id Table, k Key, data []byte) Hash {
 	return h
 }
 
-// Hash returns the hash of s. Two full states with the same history have the
-// same.
+// Hash returns the hash of s, its index included. Two full states with the
+// same history have the same.
 func (s *State) Hash() Hash {
 	h := s.sum
-	h.add(hashOf(0, Key{}, mustEncode(s.counters)))
+	h.add(hashOf(0, Key{N: s.index}, mustEncode(s.counters)))
 	return h
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/slapmesh/slapmesh/ledger/placement"
 )
@@ -94,30 +95,26 @@ func (c Request) check() error {
 
 // merged returns the parameters that result from asking c of what was.
 func (c Request) merged(was map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+	if sizeOf(c.Parameters) > 2*MaxParameters { // white space will go
+		return nil, refuse(ErrInvalid, "request %s: the parameters exceed %d bytes", c.Reference, MaxParameters)
+	}
 	now := make(map[string]json.RawMessage, len(was)+len(c.Parameters))
 	if !c.ReplaceParameters {
 		maps.Copy(now, was)
 	}
-	size := 0
 	for _, k := range sortedKeys(c.Parameters) {
 		if err := checkName("parameter", k, MaxLabel); err != nil {
 			return nil, err
 		}
-		if size += len(c.Parameters[k]); size > MaxParameters {
-			break // said below
-		}
-		var canonical bytes.Buffer
-		if err := json.Compact(&canonical, c.Parameters[k]); err != nil {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, c.Parameters[k]); err != nil || !utf8.Valid(c.Parameters[k]) {
 			return nil, refuse(ErrInvalid, "request %s: parameter %s: not JSON", c.Reference, k)
 		}
-		if now[k] = canonical.Bytes(); bytes.Equal(now[k], []byte("null")) {
+		if now[k] = compact.Bytes(); compact.String() == "null" {
 			delete(now, k)
 		}
 	}
-	for k, v := range now {
-		size += len(k) + len(v)
-	}
-	if size > 2*MaxParameters || sizeOf(now) > MaxParameters {
+	if sizeOf(now) > MaxParameters {
 		return nil, refuse(ErrInvalid, "request %s: the parameters exceed %d bytes", c.Reference, MaxParameters)
 	}
 	return now, nil
@@ -160,7 +157,7 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 		Avoid:     avoid,
 	})
 	if err != nil {
-		return nil, refuse(ErrExhausted, "request %s: %v", c.Reference, err)
+		return nil, refuse(ErrExhausted, "%v", err)
 	}
 	computer, _ := s.Computer(ComputerID(id))
 	now.Computer, now.Partition = computer.ID, s.lowestFree(computer)

@@ -8,8 +8,8 @@ import (
 type Record struct {
 	_     struct{} `cbor:",toarray"`
 	Table Table
-	Key   Key     // of a deleted row only; others hold theirs
-	Value rawCBOR // empty if the row was deleted
+	Key   Key    // of a deleted row only; others hold theirs
+	Value []byte // its CBOR; empty if the row was deleted
 }
 
 // A shelf is a table of the state whose rows have no particular type.

@@ -96,7 +96,9 @@ func (s *State) FullFrames(v Viewer) iter.Seq[Frame] {
 
 // AllFrames iterates over the frames that make a slice equal to s, which is
 // one itself. They are what a peer keeps on disk.
-func (s *State) AllFrames() iter.Seq[Frame] { return s.frames(func(row any) (any, bool) { return row, true }) }
+func (s *State) AllFrames() iter.Seq[Frame] {
+	return s.frames(func(row any) (any, bool) { return row, true })
+}
 
 // frames iterates over the frames that fill an empty slice with what see
 // shows.

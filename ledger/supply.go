@@ -107,7 +107,7 @@ func (c Unpublish) decide(s *State, x Context) ([]Event, error) {
 		return nil, refuse(ErrForbidden, "unpublish %s: it was published by %s", release.Name, release.Publisher)
 	}
 	if supplies := collect(s.SuppliesOf(c.Digest)); len(supplies) > 0 {
-		return nil, refuse(ErrConflict, "unpublish %s: %d computers have it: remove it there first (slapd supply %s COMPUTER --state destroyed)", release.Name, len(supplies), release.Name)
+		return nil, refuse(ErrConflict, "unpublish %s: computer %s has it: remove it there first (slapd supply %s COMPUTER --state destroyed)", release.Name, supplies[0].Computer, release.Name)
 	}
 	return []Event{Unpublished{release}}, nil
 }

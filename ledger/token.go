@@ -35,6 +35,9 @@ func (c CreateToken) decide(s *State, x Context) ([]Event, error) {
 	if c.Role != RoleUser && !x.Principal.Operator {
 		return nil, refuse(ErrForbidden, "token: only an operator makes tokens that admit peers; --role user makes one for asking")
 	}
+	if a, _ := s.Account(account); a.Operator && !x.Principal.Operator {
+		return nil, refuse(ErrForbidden, "token: %s may ask for account %s but not hand that on: ask on a voter", x.Principal, account)
+	}
 	if old, ok := s.Token(c.ID); ok {
 		if bytes.Equal(old.Digest, c.Digest) {
 			return nil, nil // a retry

@@ -174,6 +174,9 @@ func (r *Replica) Propose(ctx context.Context, p ledger.Principal, c ledger.Comm
 	if err != nil {
 		return ledger.Outcome{}, err
 	}
+	if _, _, err := ledger.Parse(data); err != nil { // once ordered, it would stop every replica
+		return ledger.Outcome{}, &ledger.Refusal{Code: ledger.ErrInvalid, Detail: err.Error()}
+	}
 	log := r.log.Load()
 	if log == nil {
 		return ledger.Outcome{}, errors.New("replica: no log is attached")

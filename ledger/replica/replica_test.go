@@ -195,6 +195,56 @@ func TestWaitIndex(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeReadIsNotProposed(t *testing.T) {
+	r, log := newSolo(t)
+	before := log.index
+	_, err := r.Propose(t.Context(), ledger.AsPeer("p1"), ledger.Request{Reference: "a\xff"})
+	if !errors.Is(err, ledger.ErrInvalid) || log.index != before {
+		t.Errorf("err = %v, index %d", err, log.index)
+	}
+}
+
+// TestConcurrentRequestsAreDistinct asks for 320 instances from 16 clients at
+// once, where 400 partitions are free.
+func TestConcurrentRequestsAreDistinct(t *testing.T) {
+	r, _ := newSolo(t)
+	d := publish(t, r, "web")
+	propose(t, r, ledger.System(), ledger.CreateToken{
+		ID: "t", Digest: bytes.Repeat([]byte{1}, 32), Role: ledger.RoleComputer, Uses: 40, Expires: noon.Add(time.Hour), Account: "ann",
+	})
+	for n := range 40 {
+		id := ledger.PeerID(fmt.Sprint("c", n))
+		propose(t, r, ledger.AsPeer("p1"), ledger.Admit{TokenDigest: bytes.Repeat([]byte{1}, 32), Peer: id, PublicKey: []byte{1}, Name: string(id)})
+		propose(t, r, ledger.AsPeer(id), ledger.Offer{Partitions: 10})
+	}
+	var wg sync.WaitGroup
+	for client := range 16 {
+		wg.Go(func() {
+			for n := range 20 {
+				ref := ledger.Reference(fmt.Sprint("i", client, "-", n))
+				for range 2 { // each is asked twice, as after a lost answer
+					if _, err := r.Propose(t.Context(), ledger.AsPeer("p1"), ledger.Request{Reference: ref, Release: d}); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	type place struct {
+		computer  ledger.ComputerID
+		partition int
+	}
+	places, addresses := make(map[place]bool), make(map[string]bool)
+	for i := range r.View().Instances("ann") {
+		places[place{i.Computer, i.Partition}] = true
+		addresses[i.Address.String()] = true
+	}
+	if len(places) != 320 || len(addresses) != 320 {
+		t.Errorf("%d partitions and %d addresses, want 320", len(places), len(addresses))
+	}
+}
+
 func TestUnreadableEntryStopsTheReplica(t *testing.T) {
 	r, _ := newSolo(t)
 	defer func() {

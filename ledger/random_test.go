@@ -1,0 +1,318 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestReplicasAgree drives two replicas with the same random commands, one of
+// them restored from its own snapshot at random points, and the slices of
+// three peers from the first. Nothing may ever differ, no partition and no
+// address may be held twice, and every count must be right.
+func TestReplicasAgree(t *testing.T) {
+	const seeds, steps = 20, 1050 // 21,000 commands
+	for seed := range uint64(seeds) {
+		a, b := newWorld(t), newWorld(t)
+		r := rand.New(rand.NewPCG(seed, 7))
+		slices := newSlices(a)
+		accepted := 0
+		for step := range steps {
+			p, c := randomCommand(r, a, step)
+			a.at = a.at.Add(time.Duration(r.IntN(10)-1) * time.Second)
+			b.at = a.at
+			ea, erra := slices.ask(p, c)
+			eb, errb := b.ask(p, c)
+			if fmt.Sprint(ea, erra) != fmt.Sprint(eb, errb) {
+				t.Fatalf("seed %d step %d: %#v: %v (%v) and %v (%v)", seed, step, c, ea, erra, eb, errb)
+			}
+			if a.Hash() != b.Hash() {
+				t.Fatalf("seed %d step %d: %s: hashes differ", seed, step, c.Kind())
+			}
+			if len(ea) > 0 {
+				accepted++
+			}
+			if r.IntN(200) == 0 {
+				b.State = roundTrip(t, b.State)
+			}
+			if r.IntN(50) == 0 {
+				slices.update(r)
+			}
+			if step%50 == 0 {
+				if err := a.check(); err != nil {
+					t.Fatalf("seed %d step %d: after %s: %v", seed, step, c.Kind(), err)
+				}
+			}
+		}
+		slices.update(nil)
+		if accepted < steps/4 {
+			t.Errorf("seed %d: only %d of %d commands changed anything", seed, accepted, steps)
+		}
+	}
+}
+
+func roundTrip(tb testing.TB, s *State) *State {
+	tb.Helper()
+	var stream bytes.Buffer
+	if err := s.Copy().WriteSnapshot(&stream); err != nil {
+		tb.Fatal(err)
+	}
+	restored, err := ReadSnapshot(&stream)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return restored
+}
+
+// viewers are peers whose slices are followed in random histories: they come
+// and go with them.
+var viewers = []PeerID{"p1", "p3", "p5"}
+
+type followed struct {
+	*world
+	slices  map[PeerID]*State
+	as      map[PeerID]Viewer
+	pending map[PeerID][]Change
+}
+
+func newSlices(w *world) *followed {
+	return &followed{w, make(map[PeerID]*State), make(map[PeerID]Viewer), make(map[PeerID][]Change)}
+}
+
+// ask is world.ask, and remembers what changed for the slices.
+func (f *followed) ask(p Principal, c Command) ([]Event, error) {
+	f.Helper()
+	at := f.Advance(f.Index()+1, f.at)
+	events, err := f.Decide(c, Context{at, p})
+	changes := f.Evolve(events...)
+	for _, id := range viewers {
+		f.pending[id] = append(f.pending[id], changes...)
+	}
+	return events, err
+}
+
+// update brings slices up to date, those that r chooses or all, and compares
+// them with what they should be.
+func (f *followed) update(r *rand.Rand) {
+	f.Helper()
+	for _, id := range viewers {
+		v, err := f.Viewer(id)
+		switch s := f.slices[id]; {
+		case r != nil && r.IntN(2) == 0:
+			continue
+		case err != nil:
+			delete(f.slices, id)
+			f.pending[id] = nil
+			continue
+		case s == nil || f.as[id] != v:
+			f.slices[id], f.as[id] = NewPartial(), v
+			for frame := range f.FullFrames(v) {
+				f.merge(id, frame)
+			}
+		default:
+			f.merge(id, f.NextFrame(v, slices.Values(f.pending[id])))
+		}
+		f.pending[id] = nil
+		want, got := slices.Collect(f.Slice(v)), slices.Collect(f.slices[id].records(func(row any) (any, bool) { return row, true }))
+		if string(mustEncode(want)) != string(mustEncode(got)) {
+			f.Fatalf("slice of %s at %d: %s", id, f.Index(), difference(want, got))
+		}
+		for i := range f.slices[id].Instances(v.Account) {
+			want, ok := f.InstanceByReference(v.Account, i.Reference)
+			if got, _ := f.slices[id].InstanceByReference(v.Account, i.Reference); !ok || got.ID != want.ID {
+				f.Fatalf("slice of %s: %s is %s, want %s", id, i.Reference, got.ID, want.ID)
+			}
+		}
+	}
+}
+
+// difference says which rows are missing and which are too many.
+func difference(want, got []Record) string {
+	seen := make(map[string]int)
+	for _, r := range want {
+		seen[fmt.Sprintf("table %d: %q", r.Table, r.Value)]++
+	}
+	for _, r := range got {
+		seen[fmt.Sprintf("table %d: %q", r.Table, r.Value)]--
+	}
+	var out strings.Builder
+	for _, row := range sortedKeys(seen) {
+		if n := seen[row]; n != 0 {
+			fmt.Fprintf(&out, "\n%+d %s", -n, row)
+		}
+	}
+	return out.String()
+}
+
+func (f *followed) merge(id PeerID, frame Frame) {
+	f.Helper()
+	var sent Frame
+	if err := Unmarshal(mustEncode(frame), &sent); err != nil {
+		f.Fatal(err)
+	}
+	if _, err := f.slices[id].Merge(sent); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// check says what is wrong with the state, if anything is.
+func (w *world) check() error {
+	held := make(map[Key]InstanceID)
+	addresses := make(map[netip.Addr]InstanceID)
+	used := make(map[ComputerID]int)
+	below := make(map[ComputerID]int)
+	for i := range w.AllInstances() {
+		if i.Settled() {
+			continue
+		}
+		place := gapKey(i.Computer, i.Partition)
+		if other, twice := held[place]; twice {
+			return fmt.Errorf("%v held by %s and %s", place, other, i.ID)
+		}
+		if other, twice := addresses[i.Address]; twice {
+			return fmt.Errorf("%v held by %s and %s", i.Address, other, i.ID)
+		}
+		if found, ok := w.InstanceAt(i.Address); !ok || found.ID != i.ID {
+			return fmt.Errorf("%v leads to %s, want %s", i.Address, found.ID, i.ID)
+		}
+		held[place], addresses[i.Address] = i.ID, i.ID
+		c, ok := w.Computer(i.Computer)
+		if !ok {
+			return fmt.Errorf("%s is on %s, which is not there", i.ID, i.Computer)
+		}
+		used[c.ID]++
+		if i.Partition < c.Partitions {
+			below[c.ID]++
+		}
+		if p, ok := w.Supply(c.ID, i.Release); i.Requested != InstanceDestroyed && (!ok || p.Requested != SupplyAvailable) {
+			return fmt.Errorf("%s has no supply of %s", i.ID, i.Release)
+		}
+	}
+	for c := range w.Computers() {
+		if c.Used != used[c.ID] || c.Free != c.Partitions-below[c.ID] {
+			return fmt.Errorf("%s: %d used and %d free of %d, want %d and %d", c.ID, c.Used, c.Free, c.Partitions, used[c.ID], c.Partitions-below[c.ID])
+		}
+		if c.State == ComputerLeft && c.Used == 0 {
+			return fmt.Errorf("%s left and is still there", c.ID)
+		}
+		for n := range c.Next {
+			_, gap := w.gaps.get(gapKey(c.ID, n))
+			if _, taken := held[gapKey(c.ID, n)]; gap == taken {
+				return fmt.Errorf("%s/%d: free %v, held %v", c.ID, n, gap, taken)
+			}
+		}
+	}
+	var sum Hash
+	for _, id := range tables {
+		shelf, _ := w.shelf(id)
+		shelf.each(func(k Key, row any) bool {
+			sum.add(hashRow(id, k, row, nil))
+			return true
+		})
+	}
+	if sum != w.sum {
+		return fmt.Errorf("the hash is not that of the rows")
+	}
+	if n := w.events.len(); n > MaxEvents {
+		return fmt.Errorf("%d events are kept", n)
+	}
+	return nil
+}
+
+// randomCommand returns something that might be asked, right or wrong.
+func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
+	pick := func(s ...string) string { return s[r.IntN(len(s))] }
+	if step == 0 {
+		return System(), Found{"home", "m", r.IntN(2) == 0, "ann", "p1", "attic", []byte("p1")}
+	}
+	peer := PeerID(pick("p1", "p1", "p2", "p3", "p4", "p5", "p6"))
+	if members := slices.Collect(w.Peers()); r.IntN(5) > 0 {
+		peer = members[r.IntN(len(members))].ID
+	}
+	token := fmt.Sprint("t", step/100, pick("a", "b", "c")) // new ones come up
+	other := PeerID(pick("p2", "p3", "p4", "p5", "p6"))     // p1 stays, lest the mesh die out
+	name, version := pick("web", "db"), pick("1", "2")
+	reference := Reference(pick("a", "b", "c", "d", "e", "f", "g"))
+	p := AsPeer(peer)
+	if r.IntN(10) == 0 {
+		p = []Principal{System(), AsAccount("ann"), AsAccount("bob"), AsToken(TokenID(token))}[r.IntN(4)]
+	}
+	switch n := r.IntN(100); {
+	case n < 4:
+		return p, CreateToken{
+			TokenID(token), digestOfToken(token), Role(pick("voter", "computer", "user")), 1 + r.IntN(3),
+			w.at.Add(time.Duration(r.IntN(7200)) * time.Second), AccountName(pick("ann", "bob", "")),
+		}
+	case n < 12:
+		return AsPeer("p1"), Admit{digestOfToken(token), false, other, []byte("k"), "x"}
+	case n < 14:
+		return p, Admit{nil, true, PeerID(pick("p5", "p6")), []byte("k"), "x"}
+	case n < 22:
+		return p, Offer{Partitions: r.IntN(8), Scope: Scope(pick("", "", "personal", "closed", "public")), Grade: pick("plain", "sandbox"), Labels: map[string]string{"country": pick("FR", "DE")}}
+	case n < 26:
+		return p, Publish{Digest: DigestOf(profileOf(name, version)), Profile: profileOf(name, version), Name: name, Version: version, Types: []string{"default", "big"}}
+	case n < 29:
+		return p, SetSupply{ComputerID(peer), DigestOf(profileOf(name, version)), SupplyState(pick("available", "destroyed"))}
+	case n < 56:
+		return p, randomRequest(r, reference, DigestOf(profileOf(name, version)))
+	case n < 68:
+		return p, SetState{"", reference, InstanceState(pick("started", "stopped", "destroyed", "destroyed"))}
+	case n < 94:
+		return randomReport(r, w, peer)
+	case n < 96:
+		return System(), MarkComputers{[]ComputerID{ComputerID(peer)}, []ComputerID{"p1", "p2", "p3", ComputerID(other)}}
+	}
+	if n := r.IntN(12); n < 2 {
+		return AsPeer(other), []Command{Leave{}, RemovePeer{PeerID(pick("p6", "x"))}}[n]
+	}
+	return p, []Command{
+		RevokeToken{TokenID(token)},
+		SetRole{other, Role(pick("voter", "computer"))},
+		AssignSeat{other},
+		Unpublish{DigestOf(profileOf(name, version))},
+	}[r.IntN(4)]
+}
+
+func randomRequest(r *rand.Rand, reference Reference, release ReleaseDigest) Request {
+	pick := func(s ...string) string { return s[r.IntN(len(s))] }
+	c := Request{
+		Reference: reference, Release: release, Pinned: r.IntN(4) == 0,
+		Type: pick("", "", "default", "big", "none"), State: InstanceState(pick("", "", "started", "stopped", "destroyed")),
+		ReplaceParameters: r.IntN(3) == 0,
+	}
+	if r.IntN(2) == 0 {
+		c.Parameters = map[string]json.RawMessage{pick("x", "y"): json.RawMessage(pick("1", "null", `{"a": [1, 2]}`, "{"))}
+	}
+	if r.IntN(2) == 0 {
+		c.Filter = map[string]string{pick("country", "computer", "grade"): pick("FR", "DE", "p1", "p3", "sandbox")}
+	}
+	return c
+}
+
+func randomReport(r *rand.Rand, w *world, peer PeerID) (Principal, Command) {
+	pick := func(s ...string) string { return s[r.IntN(len(s))] }
+	var c Report
+	for i := range w.InstancesOn(ComputerID(peer)) {
+		if r.IntN(3) == 0 {
+			continue
+		}
+		state := InstanceState(pick("building", "starting", "started", "stopped", "error"))
+		if i.Requested == InstanceDestroyed && r.IntN(2) == 0 {
+			state = InstanceDestroyed
+		}
+		c.Instances = append(c.Instances, InstanceReport{
+			ID: i.ID, Generation: i.Generation - uint64(r.IntN(2)), State: state, Healthy: r.IntN(2) == 0,
+			Connection: map[string]string{"url": pick("a", "b")}, Ports: map[string]uint16{"main": uint16(1 + r.IntN(3))},
+		})
+	}
+	for p := range w.Supplies(ComputerID(peer)) {
+		c.Supplies = append(c.Supplies, SupplyReport{p.Release, SupplyState(pick("building", "available", "error", "destroyed")), pick("1 of 2", "2 of 2"), ""})
+	}
+	return AsPeer(peer), c
+}

@@ -27,6 +27,9 @@ func main() {
 	if supervisor.Is(os.Args) { // this program is also what runs inside partitions
 		os.Exit(supervisor.Main(os.Args))
 	}
+	// The library prints a hint about socket buffers to standard error, which
+	// an ordinary user cannot follow.
+	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := command.Main(ctx, config(), os.Args[1:])
 	stop()

@@ -117,4 +117,3 @@ func run(ctx context.Context, cfg daemon.Config, opt command.RunOptions, invite 
 	err = <-done
 	return errors.Join(err, d.Close())
 }
-

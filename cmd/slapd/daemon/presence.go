@@ -21,11 +21,14 @@ func (d *Daemon) runPresence(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	changed := d.mesh.Watch()
+	people, stop := d.books.Subscribe(ledger.TopicMembers())
+	defer stop()
 	leads := time.Time{} // since when
 	for {
 		members := d.mesh.Members()
 		quiet := silent(members)
 		d.quiet.Store(&quiet)
+		d.expel(members)
 		switch now := d.cfg.Clock(); {
 		case !d.books.Leads():
 			leads = time.Time{}
@@ -38,7 +41,25 @@ func (d *Daemon) runPresence(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-people:
 		case <-tick.C:
+		}
+	}
+}
+
+// expel ends the connections of those who were removed from the mesh, and
+// forgets those who left.
+func (d *Daemon) expel(members []mesh.Member) {
+	v := d.books.View()
+	if _, ok := v.Mesh(); !ok {
+		return
+	}
+	for _, m := range members {
+		p, known := v.Peer(ledger.PeerID(m.ID))
+		gone := !known && (m.State == mesh.StateLeft || m.State == mesh.StateFailed)
+		if m.ID != d.mesh.Self() && (p.Revoked || gone) {
+			d.log.Info("peer is no member any more", "peer", m.ID, "name", m.Name)
+			d.mesh.Disconnect(m.ID)
 		}
 	}
 }

@@ -21,11 +21,13 @@ const (
 	standingPath = "/v1/standing"
 )
 
-// The rhythm of seating: how often it looks without being told, how long a
+// The rhythm of seating: how often it looks without being told, how
+// soon it tries again, how long a
 // step may take, and how long a seat may be silent before its peer asks
 // whether it still has it.
 const (
 	seatingInterval = 2 * time.Second
+	seatingRetry    = 100 * time.Millisecond
 	seatingTimeout  = 30 * time.Second
 	silentSeat      = 10 * time.Second
 )
@@ -39,7 +41,7 @@ type seatOffer struct {
 // runSeating gives and takes seats while this peer leads, and otherwise makes
 // sure that this peer still has the seat that it keeps.
 func (d *Daemon) runSeating(ctx context.Context) error {
-	tick := time.NewTicker(seatingInterval)
+	tick := time.NewTimer(seatingInterval)
 	defer tick.Stop()
 	members := d.mesh.Watch()
 	for {
@@ -51,10 +53,14 @@ func (d *Daemon) runSeating(ctx context.Context) error {
 			err = d.checkSeat(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			d.log.Info("seats are not as wanted yet", "err", err)
+			d.log.Debug("seats are not as wanted yet", "err", err)
 		}
 		if again && err == nil {
 			continue
+		}
+		tick.Reset(seatingInterval)
+		if err != nil {
+			tick.Reset(seatingRetry) // a standby that catches up is not announced
 		}
 		select {
 		case <-ctx.Done():

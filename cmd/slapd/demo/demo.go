@@ -58,15 +58,20 @@ func Run(ctx context.Context, opt Options) error {
 	}
 	s := &show{opt: opt, dir: dir, began: opt.Clock()}
 	err = s.play(ctx)
-	if err != nil || !opt.Keep {
+	if !opt.Keep {
 		// The mesh is taken down also when the user has lost patience.
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 		defer cancel()
 		err = errors.Join(err, s.step(clean, "clean up: destroy what is left, stop the peers", s.clean))
 	}
 	s.summary(err)
-	if err == nil && opt.Keep {
+	switch {
+	case opt.Keep && err == nil:
 		s.hints()
+	case opt.Keep:
+		fmt.Fprintf(opt.Out, "\nWhat is up stays up. The peers log to %s/*/slapd.log\n", s.dir)
+	case err != nil:
+		fmt.Fprintln(opt.Out, "\nTo look at the peers and their logs after a failure: slapd demo --keep")
 	}
 	return err
 }

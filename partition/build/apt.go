@@ -50,16 +50,28 @@ func (b *Builder) openApt(ctx context.Context) (*apt, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{
-		"status": "", "apt.conf": options + a.configuration(), "etc/sources.d/debian.sources": a.sources,
+	if _, serr := os.Stat(filepath.Join(a.dir, "status")); serr != nil {
+		err = a.write("status", "")
 	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(a.dir, name), []byte(content), 0o644); err != nil {
-			return nil, fmt.Errorf("apt: %w", err)
-		}
+	err = errors.Join(err, a.write("apt.conf", options+a.configuration()), a.write("etc/sources.d/debian.sources", a.sources))
+	if err != nil {
+		return nil, err
 	}
 	a.config = filepath.Join(a.dir, "apt.conf")
 	return a, nil
+}
+
+// write writes a file of the private root, unless it is so already: apt reads
+// all lists anew when a file that they depend on is newer than its cache.
+func (a *apt) write(name, content string) error {
+	full := filepath.Join(a.dir, name)
+	if old, err := os.ReadFile(full); err == nil && string(old) == content {
+		return nil
+	}
+	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+		return fmt.Errorf("apt: %w", err)
+	}
+	return nil
 }
 
 // configuration is what makes the root private. The file is read before
@@ -171,11 +183,16 @@ func notInArchive(said []string) string {
 	return strings.Join(names, ", ")
 }
 
+// stamp is the file whose age is that of the lists of these sources.
+func (a *apt) stamp() string {
+	sum := sha256.Sum256([]byte(a.sources))
+	return filepath.Join(a.dir, "refreshed-"+hex.EncodeToString(sum[:8]))
+}
+
 // refresh reads the lists of packages anew when they are old, or when the
 // sources have changed. Without a network old lists are better than none.
 func (a *apt) refresh(ctx context.Context, p *progress) error {
-	sum := sha256.Sum256([]byte(a.sources))
-	stamp := filepath.Join(a.dir, "refreshed-"+hex.EncodeToString(sum[:8]))
+	stamp := a.stamp()
 	info, err := os.Stat(stamp)
 	known := err == nil
 	now := a.b.cfg.Clock()

@@ -73,6 +73,14 @@ func (a *apt) writeStatus(ctx context.Context, names []string) error {
 			args = append(args, name)
 		}
 	}
+	info, err := os.Stat(a.stamp())
+	if err != nil {
+		return fmt.Errorf("apt: %w", err)
+	}
+	is := fmt.Sprintln(info.ModTime().UnixNano(), args)
+	if was, err := os.ReadFile(filepath.Join(a.dir, "status.of")); err == nil && string(was) == is {
+		return nil
+	}
 	out, err := a.command(ctx, "apt-cache", args...)
 	if err != nil {
 		return err
@@ -83,10 +91,10 @@ func (a *apt) writeStatus(ctx context.Context, names []string) error {
 			status.WriteString(stub(stanza))
 		}
 	}
-	if err := os.WriteFile(filepath.Join(a.dir, "status"), []byte(status.String()), 0o644); err != nil {
-		return fmt.Errorf("apt: %w", err)
+	if err := a.write("status", status.String()); err != nil {
+		return err
 	}
-	return nil
+	return a.write("status.of", is)
 }
 
 // stub returns what is left of a package that only seems to be installed.

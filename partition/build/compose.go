@@ -144,7 +144,6 @@ func addLibraryCache(ctx context.Context, c *store.Composer) error {
 	if e, ok := c.Entry(program); !ok || e.Kind != store.File || c.Has(cache) {
 		return nil
 	}
-	hadAuxiliary := c.Has(auxiliary)
 	cmd := exec.CommandContext(ctx, filepath.Join(c.Root(), program), "-r", c.Root(), "-X", "-i")
 	confine(cmd)
 	cmd.Env = []string{"LC_ALL=C"}
@@ -154,10 +153,12 @@ func addLibraryCache(ctx context.Context, c *store.Composer) error {
 	if err := run(cmd); err != nil {
 		return fmt.Errorf("ldconfig: %w: %s", err, strings.TrimSpace(stderr.String()))
 	}
-	if !hadAuxiliary {
-		if err := os.RemoveAll(filepath.Join(c.Root(), auxiliary)); err != nil {
-			return fmt.Errorf("ldconfig: %w", err)
-		}
+	left := auxiliary + "/aux-cache"
+	if !c.Has(auxiliary) {
+		left = auxiliary
+	}
+	if err := os.RemoveAll(filepath.Join(c.Root(), left)); err != nil {
+		return fmt.Errorf("ldconfig: %w", err)
 	}
 	return c.Adopt(cache)
 }

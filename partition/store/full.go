@@ -11,8 +11,8 @@ type FullError struct {
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("store %s: no space left on the file system (%d MiB and %d files free): make room there, or use another folder: %v",
-		e.Dir, e.Free>>20, e.Files, e.Err)
+	return fmt.Sprintf("store %s: no space left on the file system (%.1f MiB and %d files free): make room there, or use another folder: %v",
+		e.Dir, float64(e.Free)/(1<<20), e.Files, e.Err)
 }
 
 // Unwrap returns what the system said.

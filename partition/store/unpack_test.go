@@ -118,24 +118,3 @@ type failing struct {
 }
 
 func (f failing) Close() error { return f.err }
-
-func FuzzUnpack(f *testing.F) {
-	f.Add(pack{dir("a"), file("a/b", "c"), link("a/c", "../../..")}.bytes())
-	f.Add(pack{link("a", ".."), file("a/b", "c")}.bytes())
-	f.Add(pack{{Name: "a", Typeflag: tar.TypeLink, Linkname: "b"}}.bytes())
-	f.Add([]byte("short"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := t.TempDir()
-		s := open(t, filepath.Join(dir, "store"))
-		a := archive(data)
-		a.Limit = store.Limit{Entries: 100, Bytes: 1 << 20}
-		if err := s.Unpack(t.Context(), []store.Archive{a}, nil); err == nil {
-			if _, err := s.Package(a.Digest); err != nil {
-				t.Errorf("unpacked, but cannot be read: %v", err)
-			}
-		}
-		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-			t.Errorf("something is beside the store: %v %v", entries, err)
-		}
-	})
-}

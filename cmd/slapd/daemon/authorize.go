@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/slapmesh/slapmesh/consensus"
@@ -77,6 +78,10 @@ func publishes(i ledger.Instance, port uint16) bool {
 func (d *Daemon) controlDoor() rest.Door {
 	return rest.Door{AnyHost: true, Authenticate: func(r *http.Request) (protocol.Service, error) {
 		uid, ok := rest.PeerUID(r)
+		if !ok && runtime.GOOS == "linux" {
+			return nil, protocol.Errorf(protocol.ErrForbidden, "control socket: the system does not say who calls")
+		}
+		// Elsewhere the socket's mode alone keeps others out.
 		if ok && uid != 0 && int(uid) != os.Getuid() {
 			return nil, protocol.Errorf(protocol.ErrForbidden, "control socket: slapd runs as uid %d, you are %d: use the local API with a token", os.Getuid(), uid)
 		}

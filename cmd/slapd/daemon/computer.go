@@ -94,6 +94,7 @@ func (d *Daemon) openComputer(ctx context.Context) error {
 		}
 		host = h
 	}
+	d.partitions = host
 	changed, stop := d.books.Subscribe(ledger.TopicComputer(ledger.ComputerID(d.mesh.Self())))
 	d.closers = append(d.closers, func() error { stop(); return nil })
 	c := &computer{Daemon: d, self: ledger.ComputerID(d.mesh.Self()), changed: changed}

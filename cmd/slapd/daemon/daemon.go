@@ -22,7 +22,6 @@ import (
 	"github.com/slapmesh/slapmesh/consensus"
 	"github.com/slapmesh/slapmesh/consensus/voters"
 	"github.com/slapmesh/slapmesh/ledger"
-	"github.com/slapmesh/slapmesh/ledger/remote"
 	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/mesh/tunnel"
 	"github.com/slapmesh/slapmesh/partition"
@@ -97,6 +96,8 @@ type Daemon struct {
 	stopping chan struct{} // closed when the peer begins to stop
 	stop     func()
 	gone     atomic.Bool // it left the mesh: the folder is to be emptied
+
+	partitions partition.Host
 
 	closers []func() error // to be run last to first
 	loops   []loop
@@ -263,23 +264,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) Close() error {
 	d.stop()
 	var errs []error
-	for _, c := range slices.Backward(d.closers) {
+	for n, c := range slices.Backward(d.closers) {
+		if n == 0 && d.gone.Load() { // all is closed but the folder itself
+			errs = append(errs, d.wipe())
+		}
 		errs = append(errs, c())
 	}
 	return errors.Join(errs...)
-}
-
-// leave takes this peer out of the mesh: the ledger is told, the others are,
-// and Run ends. What it kept for the mesh is then removed by Close.
-func (d *Daemon) leave(ctx context.Context) error {
-	if _, err := d.books.Propose(ctx, remote.Credential{}, ledger.Leave{}); err != nil {
-		return wireError(err)
-	}
-	if err := d.mesh.Leave(ctx); err != nil {
-		d.log.Warn("cannot say goodbye; the others will find out", "err", err)
-	}
-	d.gone.Store(true)
-	d.log.Info("left the mesh")
-	time.AfterFunc(200*time.Millisecond, d.stop) // the answer is on its way first
-	return nil
 }

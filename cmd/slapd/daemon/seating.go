@@ -22,12 +22,13 @@ const (
 )
 
 // The rhythm of seating: how often it looks without being told, how
-// soon it tries again, how long a
+// soon again and for how long after something changed, how long a
 // step may take, and how long a seat may be silent before its peer asks
 // whether it still has it.
 const (
 	seatingInterval = 2 * time.Second
-	seatingRetry    = 100 * time.Millisecond
+	seatingRetry    = 50 * time.Millisecond
+	seatingBusy     = 3 * time.Second
 	seatingTimeout  = 30 * time.Second
 	silentSeat      = 10 * time.Second
 )
@@ -44,23 +45,25 @@ func (d *Daemon) runSeating(ctx context.Context) error {
 	tick := time.NewTimer(seatingInterval)
 	defer tick.Stop()
 	members := d.mesh.Watch()
+	busy := time.Time{} // until then the next step is near
 	for {
-		again := false
+		took := false
 		var err error
 		if d.books.Leads() {
-			again, err = d.seatOnce(ctx)
+			took, err = d.seatOnce(ctx)
 		} else {
 			err = d.checkSeat(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			d.log.Debug("seats are not as wanted yet", "err", err)
 		}
-		if again && err == nil {
-			continue
+		now := d.cfg.Clock()
+		if took {
+			busy = now.Add(seatingBusy)
 		}
 		tick.Reset(seatingInterval)
-		if err != nil {
-			tick.Reset(seatingRetry) // a standby that catches up is not announced
+		if err != nil || now.Before(busy) { // a standby that catches up is not announced
+			tick.Reset(seatingRetry)
 		}
 		select {
 		case <-ctx.Done():

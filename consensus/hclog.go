@@ -15,8 +15,8 @@ import (
 )
 
 // A raftLog writes what raft logs to a [slog.Handler]. Raft calls errors what
-// it simply tries again, so they become warnings; its progress is of interest
-// only to who debugs. A message that repeats, as those about a peer that is
+// it simply tries again, so they become warnings, and warns of what happens in
+// every election; its progress is of interest only to who debugs. A message that repeats, as those about a peer that is
 // away, is written once in a while.
 type raftLog struct {
 	handler slog.Handler
@@ -76,7 +76,7 @@ func (l *raftLog) Log(level hclog.Level, msg string, args ...any) {
 	}
 	args = append(slices.Clip(l.args), args...)
 	now := l.clock()
-	if to >= slog.LevelWarn {
+	if to >= slog.LevelInfo {
 		held, ok := l.repeats.allow(msg+subject(args), now)
 		if !ok {
 			return
@@ -98,8 +98,11 @@ func (l *raftLog) level(level hclog.Level) slog.Level {
 		return slog.LevelDebug
 	default:
 	}
-	if level >= hclog.Warn {
+	switch {
+	case level >= hclog.Error:
 		return slog.LevelWarn
+	case level == hclog.Warn:
+		return slog.LevelInfo
 	}
 	return slog.LevelDebug
 }

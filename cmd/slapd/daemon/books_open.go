@@ -28,6 +28,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 	d.loops = append(d.loops,
 		loop{"slice", b.followSlice},
 		loop{"catching up", b.catchUp},
+		loop{"log", b.watchDisk},
 		loop{"seats", d.runSeating},
 		loop{"presence", d.runPresence},
 		loop{"founding", d.runFounding},
@@ -132,6 +133,27 @@ func (b *books) newServer(s *seat) (*remote.Server, error) {
 		Local:  b.local(),
 		Log:    b.d.log.With("part", "ledger"),
 	})
+}
+
+// watchDisk fails when the log's disk has failed or hangs for good: a peer
+// that cannot keep what it promised must stop.
+func (b *books) watchDisk(ctx context.Context) error {
+	for {
+		b.mu.Lock()
+		s, switched := b.seat, b.switched
+		b.mu.Unlock()
+		var failed <-chan struct{}
+		if s != nil {
+			failed = s.node.Failed()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-switched:
+		case <-failed:
+			return fmt.Errorf("the disk of %s failed or hangs: see the messages above; mend it and start slapd again", b.d.folder.path)
+		}
+	}
 }
 
 // Close ends this peer's part in consensus. The seat stays its own.

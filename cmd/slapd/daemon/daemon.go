@@ -59,7 +59,7 @@ type Config struct {
 	Seeds []mesh.Descriptor
 
 	// Socket, Control and API stand in for the sockets that the settings
-	// name.
+	// name. Whoever can connect to this Control acts for the peer.
 	Socket  net.PacketConn
 	Control net.Listener
 	API     net.Listener

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/json"
-	"net/netip"
 	"time"
 )
 
@@ -54,7 +53,7 @@ type Instance struct {
 	Healthy     bool                       `cbor:"13,keyasint,omitempty"` // all promises held when last reported
 	Computer    ComputerID                 `cbor:"14,keyasint"`
 	Partition   int                        `cbor:"15,keyasint"`
-	Address     netip.Addr                 `cbor:"16,keyasint"` // its own while it holds the partition
+	Address     Address                    `cbor:"16,keyasint"` // its own while it holds the partition
 	Connection  map[string]string          `cbor:"17,keyasint,omitempty"`
 	Ports       map[string]uint16          `cbor:"18,keyasint,omitempty"`
 

@@ -75,8 +75,7 @@ func (e Freed) about() subject { return e.Instance.subject() }
 
 func (e Freed) evolve(s *State) {
 	i := e.Instance
-	s.counters.Returned++
-	s.setReturned(returned{s.counters.Returned, i.Address})
+	s.returnAddress(i.Address)
 	s.setInstance(i)
 	s.release(i.Computer, i.Partition)
 

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -67,8 +66,6 @@ const (
 
 // String returns the id in decimal, as events and errors show it.
 func (id InstanceID) String() string { return fmt.Sprintf("i%d", uint64(id)) }
-
-func compareInstances(a, b InstanceID) int { return cmp.Compare(a, b) }
 
 // checkName refuses a name that is empty, longer than most, or that a reader
 // could not tell from another: only printable characters, and no space at

@@ -286,7 +286,7 @@ func (c RaiseRules) decide(s *State, x Context) ([]Event, error) {
 	case c.Rules < mesh.Rules || c.Rules > CurrentRules:
 		return nil, refuse(ErrInvalid, "raise rules to %d: they are at %d, and %d are known", c.Rules, mesh.Rules, CurrentRules)
 	}
-	return []Event{RulesRaised{c.Rules}}, nil
+	return []Event{RulesRaised(c)}, nil
 }
 
 // CurrentRules is the newest rules version that this program knows.

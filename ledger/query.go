@@ -1,9 +1,6 @@
 package ledger
 
-import (
-	"iter"
-	"net/netip"
-)
+import "iter"
 
 // Mesh returns the mesh, if it was founded.
 func (s *State) Mesh() (Mesh, bool) { return s.mesh.get(Key{}) }
@@ -164,7 +161,7 @@ func (s *State) InstancesOn(computer ComputerID) iter.Seq[Instance] {
 }
 
 // InstanceAt returns the instance that holds an address.
-func (s *State) InstanceAt(address netip.Addr) (Instance, bool) {
+func (s *State) InstanceAt(address Address) (Instance, bool) {
 	id, ok := s.addresses.Get(address)
 	if !ok {
 		return Instance{}, false

@@ -21,13 +21,13 @@ func TestReplicasAgree(t *testing.T) {
 	for seed := range uint64(seeds) {
 		a, b := newWorld(t), newWorld(t)
 		r := rand.New(rand.NewPCG(seed, 7))
-		slices := newSlices(a)
+		followed := newSlices(a)
 		accepted := 0
 		for step := range steps {
 			p, c := randomCommand(r, a, step)
 			a.at = a.at.Add(time.Duration(r.IntN(10)-1) * time.Second)
 			b.at = a.at
-			ea, erra := slices.ask(p, c)
+			ea, erra := followed.ask(p, c)
 			eb, errb := b.ask(p, c)
 			if fmt.Sprint(ea, erra) != fmt.Sprint(eb, errb) {
 				t.Fatalf("seed %d step %d: %#v: %v (%v) and %v (%v)", seed, step, c, ea, erra, eb, errb)
@@ -42,7 +42,7 @@ func TestReplicasAgree(t *testing.T) {
 				b.State = roundTrip(t, b.State)
 			}
 			if r.IntN(50) == 0 {
-				slices.update(r)
+				followed.update(r)
 			}
 			if step%50 == 0 {
 				if err := a.check(); err != nil {
@@ -50,7 +50,7 @@ func TestReplicasAgree(t *testing.T) {
 				}
 			}
 		}
-		slices.update(nil)
+		followed.update(nil)
 		if accepted < steps/4 {
 			t.Errorf("seed %d: only %d of %d commands changed anything", seed, accepted, steps)
 		}

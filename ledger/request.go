@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"net/netip"
 	"slices"
 	"unicode/utf8"
 
@@ -284,33 +283,4 @@ func (c SetState) decide(s *State, x Context) ([]Event, error) {
 	now := was
 	now.Requested = c.State
 	return s.changed(x, was, now), nil
-}
-
-// Addresses are given out from 127.64.0.1 on, and used again only when all
-// have been: a client that still knows the URL of a destroyed instance
-// should not reach a stranger's.
-const (
-	firstAddress = 127<<24 | 64<<16 // 127.64.0.0/10
-	addresses    = 1<<22 - 2        // without the first and the last
-)
-
-func (s *State) nextAddress() (netip.Addr, error) {
-	if n := s.counters.Address + 1; n <= addresses {
-		n += firstAddress
-		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), nil
-	}
-	if _, r, ok := s.returned.tree.Min(); ok {
-		return r.value.Address, nil
-	}
-	return netip.Addr{}, refuse(ErrExhausted, "all %d addresses of the mesh are in use", addresses)
-}
-
-// takeAddress records that the address that nextAddress gave is held.
-func (s *State) takeAddress() {
-	if s.counters.Address < addresses {
-		s.counters.Address++
-		return
-	}
-	k, _, _ := s.returned.tree.Min()
-	drop(s, &s.returned, k)
 }

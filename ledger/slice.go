@@ -76,8 +76,9 @@ func (v Viewer) concerns(c Change) bool {
 	case tableSupplies, tableInstances, tableEvents:
 		everyones := c.Account == "" && c.Computer == ""
 		return v.All || everyones || c.Account == v.Account || c.Computer == ComputerID(v.Peer)
+	default:
+		return true
 	}
-	return true
 }
 
 // frameBytes bounds the records of one frame, but for a record that is

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -41,7 +40,7 @@ type State struct {
 	suppliesBy  table.Index[ReleaseDigest, ComputerID]
 	references  table.Table[Key, InstanceID] // account, reference
 	partitions  table.Table[Key, InstanceID] // computer, number
-	addresses   table.Table[netip.Addr, InstanceID]
+	addresses   table.Table[Address, InstanceID]
 	places      placement.Index
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
@@ -86,8 +85,8 @@ type grave struct {
 
 // A returned address waits until all others have been given out.
 type returned struct {
-	N       uint64     `cbor:"1,keyasint"`
-	Address netip.Addr `cbor:"2,keyasint"`
+	N       uint64  `cbor:"1,keyasint"`
+	Address Address `cbor:"2,keyasint"`
 }
 
 // NewState returns the state of a mesh that is not founded.
@@ -112,7 +111,7 @@ func NewState() *State {
 		suppliesBy: table.NewIndex(cmp.Compare[ReleaseDigest], cmp.Compare[ComputerID]),
 		references: table.New[Key, InstanceID](Key.Compare),
 		partitions: table.New[Key, InstanceID](Key.Compare),
-		addresses:  table.New[netip.Addr, InstanceID](netip.Addr.Compare),
+		addresses:  table.New[Address, InstanceID](Address.Compare),
 		places:     placement.New(),
 	}
 }

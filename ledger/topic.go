@@ -49,6 +49,7 @@ func (c Change) Topics(yield func(Topic) bool) {
 	case tableReleases, tableNamings:
 		yield(TopicSoftware())
 		return
+	default: // somebody's
 	}
 	if c.Computer != "" && !yield(TopicComputer(c.Computer)) {
 		return

@@ -97,7 +97,8 @@ func (m *mesh) busy(round int) {
 }
 
 func TestFollowersHaveTheirSlices(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		m.admit("c1", ledger.RoleComputer, "bob", "b1")
 		m.admit("c2", ledger.RoleComputer, "cem", "b2")
 		m.admit("c3", ledger.RoleVoter, "ann", "b3") // an operator that follows
@@ -136,7 +137,8 @@ func TestFollowersHaveTheirSlices(t *testing.T) {
 }
 
 func TestOwnChangesComeAtOnce(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		m.admit("c1", ledger.RoleComputer, "bob", "b1")
 		m.admit("c2", ledger.RoleComputer, "cem", "b2")
 		m.busy(0)
@@ -165,7 +167,8 @@ func TestOwnChangesComeAtOnce(t *testing.T) {
 }
 
 func TestFollowerOutlivesVoters(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		m.admit("c1", ledger.RoleComputer, "bob", "b1")
 		m.admit("c2", ledger.RoleComputer, "cem", "b2")
 		m.busy(0)
@@ -190,7 +193,8 @@ func TestFollowerOutlivesVoters(t *testing.T) {
 }
 
 func TestFollowerThatIsSomeoneElseGetsEverythingAgain(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		m.admit("c1", ledger.RoleVoter, "ann", "b1")
 		m.admit("c2", ledger.RoleComputer, "cem", "b2")
 		m.busy(0)
@@ -213,7 +217,8 @@ func TestFollowerThatIsSomeoneElseGetsEverythingAgain(t *testing.T) {
 func TestSliceIsKept(t *testing.T) {
 	dir := t.TempDir()
 	var kept []byte
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		m.admit("c1", ledger.RoleComputer, "bob", "b1")
 		m.admit("c2", ledger.RoleComputer, "cem", "b2")
 		m.busy(0)

@@ -203,7 +203,7 @@ func (t *attempts) ask(ctx context.Context, target ledger.PeerID) result {
 		return t.note(f.cfg.Local.propose(ctx, f.cfg.Self, t.item))
 	}
 	p := &proposal{t.item, ctx, make(chan result, 1)}
-	moved := f.enqueue(target, p)
+	moved := f.enqueue(target, p) //nolint:contextcheck // a call is shared, so it does not end with one of those who wait
 	stall := time.NewTimer(f.cfg.Stall)
 	defer stall.Stop()
 	for {

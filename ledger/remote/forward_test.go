@@ -16,7 +16,8 @@ import (
 var three = []ledger.PeerID{"v1", "v2", "v3"}
 
 func TestProposeFindsTheLeader(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		m.admit("c1", ledger.RoleComputer, "bob", "b1")
 		transport := m.as("c1")
 		defer transport.CloseIdleConnections()
@@ -35,7 +36,8 @@ func TestProposeFindsTheLeader(t *testing.T) {
 }
 
 func TestProposeOnTheLeaderItself(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		transport := m.as("v1")
 		defer transport.CloseIdleConnections()
 		f := m.forwarder("v1", transport, func(c *remote.ForwardConfig) { c.Local = m.local("v1") })
@@ -56,7 +58,8 @@ func TestProposeOnTheLeaderItself(t *testing.T) {
 }
 
 func TestRefusalCrossesTheWire(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		transport := m.as("v2")
 		defer transport.CloseIdleConnections()
 		f := m.forwarder("v2", transport, nil)
@@ -69,7 +72,8 @@ func TestRefusalCrossesTheWire(t *testing.T) {
 }
 
 func TestTokenSaysWhoAsks(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		digest := fmt.Appendf(nil, "%-32s", "bobs")
 		m.must(ledger.System(), ledger.CreateToken{
 			ID: "u1", Digest: digest, Role: ledger.RoleUser, Uses: 1, Expires: noon.Add(time.Hour), Account: "bob",
@@ -94,7 +98,8 @@ func TestTokenSaysWhoAsks(t *testing.T) {
 }
 
 func TestConcurrentProposalsShareCalls(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		transport := m.as("v2")
 		defer transport.CloseIdleConnections()
 		f := m.forwarder("v2", transport, func(c *remote.ForwardConfig) { c.Flights = 1 })
@@ -118,7 +123,8 @@ func TestConcurrentProposalsShareCalls(t *testing.T) {
 }
 
 func TestNoLeader(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		transport := m.as("v2")
 		defer transport.CloseIdleConnections()
 		hopeless := false
@@ -148,7 +154,8 @@ func TestNoLeader(t *testing.T) {
 // TestDeafLeader has a leader take a command and never answer, as one does
 // that is cut off after the command was ordered.
 func TestDeafLeader(t *testing.T) {
-	inMesh(t, three, func(t *testing.T, m *mesh) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
 		transport := m.as("v2")
 		defer transport.CloseIdleConnections()
 		f := m.forwarder("v2", transport, nil)

@@ -121,7 +121,7 @@ func parseKept(data []byte, self ledger.PeerID) (*ledger.State, error) {
 	s, r := ledger.NewPartial(), bytes.NewReader(data)
 	for {
 		frame, err := readFrame(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return s, nil
 		}
 		if err != nil {

@@ -28,6 +28,7 @@ func (e errNotLeader) Error() string { return "not the leader" }
 // A mesh is a few voters that share one log, and pipes between all peers.
 type mesh struct {
 	tb    testing.TB
+	t     *testing.T   // of a test in a bubble
 	calls atomic.Int64 // proposals that crossed the pipes, in batches
 
 	mu       sync.Mutex // guards what follows
@@ -275,11 +276,12 @@ func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // inMesh runs test in a bubble with a mesh of the given voters.
-func inMesh(t *testing.T, voters []ledger.PeerID, test func(t *testing.T, m *mesh)) {
+func inMesh(t *testing.T, voters []ledger.PeerID, test func(m *mesh)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMesh(t, voters...)
+		m.t = t
 		defer m.close()
-		test(t, m)
+		test(m)
 	})
 }

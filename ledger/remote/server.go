@@ -172,10 +172,10 @@ func (s *Server) propose(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "propose: too many commands", http.StatusRequestEntityTooLarge)
 		return
 	}
-	out := answer{make([]result, len(batch.Items))}
+	out, ctx := answer{make([]result, len(batch.Items))}, r.Context()
 	var wg sync.WaitGroup
 	for n, it := range batch.Items {
-		wg.Go(func() { out.Results[n] = s.cfg.Local.propose(r.Context(), peer, it) })
+		wg.Go(func() { out.Results[n] = s.cfg.Local.propose(ctx, peer, it) })
 	}
 	wg.Wait()
 	for n, res := range out.Results {

@@ -1,0 +1,42 @@
+package ledger
+
+import "net/netip" //nolint:depguard // addresses are values; nothing here touches a network
+
+// An Address is that of an instance, on every computer of the mesh.
+type Address = netip.Addr
+
+// Addresses are given out from 127.64.0.1 on, and used again only when all
+// have been: a client that still knows the URL of a destroyed instance
+// should not reach a stranger's.
+const (
+	firstAddress = 127<<24 | 64<<16 // 127.64.0.0/10
+	addresses    = 1<<22 - 2        // without the first and the last
+)
+
+// nextAddress returns an address that nobody holds.
+func (s *State) nextAddress() (Address, error) {
+	if n := s.counters.Address + 1; n <= addresses {
+		n += firstAddress
+		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), nil
+	}
+	if _, r, ok := s.returned.tree.Min(); ok {
+		return r.value.Address, nil
+	}
+	return Address{}, refuse(ErrExhausted, "all %d addresses of the mesh are in use", addresses)
+}
+
+// takeAddress records that the address that nextAddress gave is held.
+func (s *State) takeAddress() {
+	if s.counters.Address < addresses {
+		s.counters.Address++
+		return
+	}
+	k, _, _ := s.returned.tree.Min()
+	drop(s, &s.returned, k)
+}
+
+// returnAddress records that nobody holds a any more.
+func (s *State) returnAddress(a Address) {
+	s.counters.Returned++
+	s.setReturned(returned{s.counters.Returned, a})
+}

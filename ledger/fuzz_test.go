@@ -1,0 +1,89 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+// FuzzParse parses whatever is found. It may be refused, but without a panic,
+// and what is accepted is accepted again.
+func FuzzParse(f *testing.F) {
+	for _, c := range []Command{
+		Found{Name: "home"},
+		Offer{Partitions: 2, Labels: map[string]string{"a": "b"}},
+		Leave{},
+		Request{Reference: "a", Parameters: params("x", "1")},
+		CreateToken{Expires: noon},
+		Report{Instances: []InstanceReport{{ID: 1, Ports: map[string]uint16{"x": 1}}}},
+	} {
+		data, err := Encode(AsPeer("p1"), c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, c, err := Parse(data)
+		if err != nil {
+			return
+		}
+		again, err := Encode(p, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, d, err := Parse(again)
+		if err != nil || fmt.Sprintf("%#v%#v", p, c) != fmt.Sprintf("%#v%#v", q, d) {
+			t.Fatalf("%#v became %#v: %v", c, d, err)
+		}
+		_, err = given(t, home).Decide(c, Context{noon, p})
+		if err != nil && CodeOf(err) == "" {
+			t.Errorf("a refusal without a code: %v", err)
+		}
+	})
+}
+
+func FuzzReadSnapshot(f *testing.F) {
+	var stream bytes.Buffer
+	if err := given(f, home).WriteSnapshot(&stream); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(stream.Bytes())
+	f.Add(stream.Bytes()[:100])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := ReadSnapshot(bytes.NewReader(data))
+		if err == nil {
+			_ = roundTrip(t, s)
+		}
+	})
+}
+
+func FuzzMerge(f *testing.F) {
+	w := given(f, home+"p1 request a web 1\np1 token t computer bob\n")
+	for frame := range w.FullFrames(Viewer{"p1", "ann", true}) {
+		f.Add(mustEncode(frame))
+	}
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		var frame Frame
+		if err := Unmarshal(data, &frame); err != nil {
+			return
+		}
+		s := NewPartial()
+		if _, err := s.Merge(frame); err != nil {
+			return
+		}
+		for range s.Slice(Viewer{"p1", "ann", true}) {
+			continue
+		}
+		for range s.AllFrames() {
+			continue
+		}
+	})
+}
+
+func FuzzParseReply(f *testing.F) {
+	f.Add(EncodeReply(nil))
+	f.Add(EncodeReply(refuse(ErrConflict, "x")))
+	f.Fuzz(func(_ *testing.T, data []byte) { _ = ParseReply(data) })
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -242,4 +243,27 @@ def instance(i):
 	// [busybox httpd -f -p 127.64.0.1:8080 -h /data/www]
 	// www/index.html: good morning
 	// http://127.64.0.1:8080/
+}
+
+// TestDocument holds that the first example of PROFILES.md works, and that
+// the fault shown there looks as it says.
+func TestDocument(t *testing.T) {
+	text, err := os.ReadFile("PROFILES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```python\n")
+	profile, _, _ := strings.Cut(rest, "```")
+	r := load(t, profile)
+	d, err := r.Evaluate(input(nil))
+	if err != nil || d.Published["url"] != "http://127.64.0.9:8080/" {
+		t.Errorf("got %v %v", d.Published, err)
+	}
+	_, rest, _ = strings.Cut(string(text), "what was expected:\n\n```\n")
+	want, _, _ := strings.Cut(rest, "```")
+	b := must(release.NewBundle(map[string][]byte{"release.star": []byte(strings.Replace(profile, "default =", "defualt =", 1))}))
+	var e *release.Error
+	if _, err := release.Load(b); !errors.As(err, &e) || e.Explain() != want {
+		t.Errorf("got\n%swant\n%s", e.Explain(), want)
+	}
 }

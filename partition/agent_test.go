@@ -28,10 +28,11 @@ type fakeNode struct {
 	profiles map[ledger.ReleaseDigest][]byte
 	lag      []func() // reports that the view does not show yet
 	lags     bool
-	lastTold uint64        // generation of the last instance told of
-	news     chan struct{} // closed when the ledger shows something new
-	done     []string      // what the host was asked, in order
-	told     []string      // what was reported, in order
+	poison   ledger.InstanceID // reports with it are refused
+	lastTold uint64            // generation of the last instance told of
+	news     chan struct{}     // closed when the ledger shows something new
+	done     []string          // what the host was asked, in order
+	told     []string          // what was reported, in order
 
 	trees   map[string]bool
 	running map[int]*fakeSupervisor
@@ -135,6 +136,11 @@ func (n *fakeNode) Report(_ context.Context, r ledger.Report) error {
 	if n.fails["report"] > 0 {
 		n.fails["report"]--
 		return errors.New("no leader")
+	}
+	for _, i := range r.Instances {
+		if i.ID == n.poison {
+			return fmt.Errorf("report: instance %s: %w", i.ID, ledger.ErrInvalid)
+		}
 	}
 	for _, i := range r.Instances {
 		text := string(i.State)
@@ -567,6 +573,35 @@ func TestAgentSaysAgainWhatTheLedgerDoesNotShow(t *testing.T) {
 		n.mu.Unlock()
 		time.Sleep(time.Hour)
 		n.expect(t, "", "")
+	})
+}
+
+func TestAgentRefusedReportHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newFakeNode()
+		n.trees["tree of r1"] = true
+		n.poison = 3
+		defer n.run(t)()
+		for p := range 5 {
+			n.want(ledger.InstanceID(p+1), p, "r1", ledger.InstanceStarted)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		n.mu.Lock()
+		for id, i := range n.wanted {
+			if (i.State == ledger.InstanceStarted) != (id != n.poison) {
+				t.Errorf("instance %s is %q", id, i.State)
+			}
+		}
+		n.poison = 0
+		n.mu.Unlock()
+		time.Sleep(2 * refusedAgain)
+		synctest.Wait()
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.wanted[3].State != ledger.InstanceStarted {
+			t.Errorf("instance i3 is %q", n.wanted[3].State)
+		}
 	})
 }
 

@@ -238,6 +238,19 @@ func (c *Computer) Destroy(ctx context.Context, partition int) error {
 	return c.Walls.Destroy(ctx, c.folder(partition))
 }
 
+// Clear destroys all that is in any partition. No agent may run meanwhile.
+func (c *Computer) Clear(ctx context.Context) error {
+	places, err := c.Look(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for n := range places {
+		errs = append(errs, c.Destroy(ctx, n))
+	}
+	return errors.Join(errs...)
+}
+
 // Watch implements [Host].
 func (c *Computer) Watch(ctx context.Context, partition int, f func(supervisor.Status)) error {
 	client := supervisor.Client{Dir: sandbox.Run(c.folder(partition))}

@@ -139,10 +139,11 @@ func newSite(tb testing.TB) *site {
 		Dir: dir, Walls: walls, Store: trees, Builder: &fakeBuilder{store: trees}, Log: slog.New(slog.DiscardHandler),
 	}
 	tb.Cleanup(func() {
-		for p := range 4 {
-			if err := s.computer.Destroy(context.Background(), p); err != nil {
-				tb.Error(err)
-			}
+		if err := s.computer.Clear(context.Background()); err != nil {
+			tb.Error(err)
+		}
+		if places, err := s.computer.Look(context.Background()); len(places) > 0 || err != nil {
+			tb.Errorf("after clearing: %v, %v", places, err)
 		}
 	})
 	return s

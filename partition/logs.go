@@ -31,6 +31,7 @@ func (c *Computer) Logs(ctx context.Context, i ledger.Instance, follow bool) (io
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancel(ctx)
 	l := &logs{root: root, to: w}
+	context.AfterFunc(ctx, func() { _ = w.CloseWithError(io.EOF) }) // a reader that does not read holds up nothing
 	var done sync.WaitGroup
 	done.Go(func() {
 		defer func() { _ = root.Close() }()

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 // that is new then.
 type mouth struct {
 	talking   bool
+	careful   int // reports to come with one entry each, for one of many was refused
 	failures  int
 	next      time.Time // not before
 	instances map[ledger.InstanceID]said[ledger.InstanceReport]
@@ -42,6 +44,9 @@ func (a *Agent) tell(ctx context.Context, now time.Time) time.Time {
 		return time.Time{}
 	}
 	news, waiting := a.told.news(Reports(a.wanted, a.have), a.wanted, now)
+	if a.told.careful > 0 {
+		news = first(news)
+	}
 	if len(news.Instances)+len(news.Supplies) == 0 {
 		if waiting {
 			return now.Add(viewLag)
@@ -56,17 +61,53 @@ func (a *Agent) tell(ctx context.Context, now time.Time) time.Time {
 		err := a.cfg.Reporter.Report(ctx, news)
 		a.send(func() {
 			a.told.talking = false
-			if err != nil {
-				a.told.failures++
-				a.told.next = a.cfg.Clock().Add(min(backoff(a.told.failures)/5, 5*time.Second))
-				a.cfg.Log.Warn("report failed, it will be tried again", "err", err)
-				return
-			}
-			a.told.failures, a.told.next = 0, time.Time{}
-			a.told.remember(news, a.cfg.Clock())
+			a.heard(news, err)
 		})
 	})
 	return time.Time{}
+}
+
+// refusedAgain is when an entry that the ledger refused is told again.
+const refusedAgain = time.Minute
+
+// heard takes note of what became of a report. One that was refused as a
+// whole is told again entry by entry, so that a bad one holds up no other.
+func (a *Agent) heard(news ledger.Report, err error) {
+	now, entries := a.cfg.Clock(), len(news.Instances)+len(news.Supplies)
+	a.told.careful = max(0, a.told.careful-1)
+	switch {
+	case err == nil:
+		a.told.failures, a.told.next = 0, time.Time{}
+		a.told.remember(news, now)
+	case refused(err) && entries == 1:
+		a.cfg.Log.Error("report refused", "err", err)
+		a.told.remember(news, now.Add(refusedAgain-viewLag))
+	case refused(err):
+		a.told.careful = entries
+	default:
+		a.told.failures++
+		a.told.next = now.Add(min(backoff(a.told.failures)/5, 5*time.Second))
+		a.cfg.Log.Warn("report failed, it will be tried again", "err", err)
+	}
+}
+
+// refused says whether the ledger decided against a report, so that telling
+// the same again is of no use.
+func refused(err error) bool {
+	for _, code := range []ledger.Code{ledger.ErrInvalid, ledger.ErrConflict, ledger.ErrForbidden} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// first returns the first entry of a report that has one.
+func first(r ledger.Report) ledger.Report {
+	if len(r.Instances) > 0 {
+		return ledger.Report{Instances: r.Instances[:1]}
+	}
+	return ledger.Report{Supplies: r.Supplies[:min(1, len(r.Supplies))]}
 }
 
 // news returns what of r the ledger does not know: what its view does not

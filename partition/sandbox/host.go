@@ -81,7 +81,11 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	h.grade, h.why = detect(ctx, h.bubblewrap)
 	if h.grade == GradeIsolated {
-		if err := os.MkdirAll(h.stageDir(), 0o755); err != nil {
+		err := os.MkdirAll(h.stageDir(), 0o755)
+		if err == nil { // whatever the umask was
+			err = errors.Join(os.Chmod(h.runDir, 0o755), os.Chmod(h.stageDir(), 0o755))
+		}
+		if err != nil {
 			return nil, fmt.Errorf("sandbox: %w", err)
 		}
 		if err := reachable(filepath.Join(h.stageDir(), "tree")); err != nil {

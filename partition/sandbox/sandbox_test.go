@@ -340,6 +340,17 @@ func TestExecStreams(t *testing.T) {
 	})
 }
 
+func TestGradeWithoutBubblewrap(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	h, err := sandbox.Open(t.Context(), sandbox.Config{Binary: probe, RunDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grade, why := h.Grade(); grade != sandbox.GradePlain || !strings.Contains(why, "apt install bubblewrap") {
+		t.Errorf("grade %s: %s", grade, why)
+	}
+}
+
 func TestLaunchSaysWhatIsWrong(t *testing.T) {
 	b := newBench(t, "")
 	_, err := b.host.Launch(t.Context(), sandbox.Partition{Folder: b.folder, Tree: b.tree + "-none"})

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -43,9 +44,28 @@ func (h *inside) start(c command, exited func(reason string)) (runner, error) {
 	}
 	go func() {
 		<-l.ended
-		exited(explainEnd(l.reason(), said))
+		reason := explainEnd(l.reason(), said)
+		if c.durable && reason == "" {
+			if err := h.flush(); err != nil {
+				reason = err.Error()
+			}
+		}
+		exited(reason)
 	}()
 	return l.process, nil
+}
+
+// flush waits until all that was written in the data folder is on the disk.
+func (h *inside) flush() error {
+	d, err := os.Open(h.root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("write to disk: %w", err)
+	}
+	return nil
 }
 
 // A launched command is a process whose output is taken care of.

@@ -41,6 +41,10 @@ type command struct {
 	argv  []string
 	env   []string
 	stdin []byte
+
+	// durable says that what the command wrote must have reached the disk
+	// before it counts as ended: it will never be run again.
+	durable bool
 }
 
 // A memory is what must survive the supervisor.

@@ -82,7 +82,7 @@ func (m *machine) hasReady(name string) bool {
 func (m *machine) startStep(now time.Time, p *step) {
 	p.killed = false
 	p.killAt = now.Add(cmp.Or(p.def.Timeout, DefaultStepTimeout))
-	c := command{name: p.def.Name, argv: p.def.Argv, env: slices.Concat(m.spec.Env, p.def.Env), stdin: p.def.Stdin}
+	c := command{name: p.def.Name, argv: p.def.Argv, env: slices.Concat(m.spec.Env, p.def.Env), stdin: p.def.Stdin, durable: true}
 	run, err := m.host.start(c, func(reason string) {
 		m.send(func() { m.stepEnded(p, reason) })
 	})

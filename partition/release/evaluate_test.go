@@ -261,7 +261,7 @@ func TestDocument(t *testing.T) {
 	}
 	_, rest, _ = strings.Cut(string(text), "what was expected:\n\n```\n")
 	want, _, _ := strings.Cut(rest, "```")
-	b := must(release.NewBundle(map[string][]byte{"release.star": []byte(strings.Replace(profile, "default =", "defualt =", 1))}))
+	b := must(release.NewBundle(map[string][]byte{"release.star": []byte(strings.Replace(profile, "default = \"h", "default_ = \"h", 1))}))
 	var e *release.Error
 	if _, err := release.Load(b); !errors.As(err, &e) || e.Explain() != want {
 		t.Errorf("got\n%swant\n%s", e.Explain(), want)

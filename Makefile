@@ -5,7 +5,7 @@ check:  ; .ci/run
 test:   ; .ci/setup test && go test -race -shuffle=on -timeout 20m ./...
 demo:   build ; .ci/setup demo && bin/slapd demo
 build:  ; CGO_ENABLED=0 go build -trimpath -ldflags=-s -o bin/slapd ./cmd/slapd
-bench:  build ; .ci/bench
+bench:  build ; .ci/bench/run
 fmt:    ; go tool -modfile=.ci/tools.mod gofumpt -w . && go mod tidy
 golden: ; GOLDEN=write go test ./...
 cover:  ; go test -coverprofile=cover.out ./... && go tool cover -func=cover.out

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/partition"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 	"github.com/slapmesh/slapmesh/protocol"
 	"github.com/slapmesh/slapmesh/protocol/client"
@@ -29,8 +30,8 @@ func (s *service) Logs(ctx context.Context, ref protocol.Ref, q protocol.LogQuer
 		}
 		return closeBoth{logs, host}, nil
 	}
-	logs, err := s.agent.Logs(ctx, i, q.Follow)
-	return logs, wireError(err)
+	logs, err := s.logs(ctx, i, q)
+	return logs, sessionError("logs", ref, err)
 }
 
 type closeBoth struct {
@@ -50,7 +51,21 @@ func (s *service) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecIn
 		return host.Exec(ctx, accountRef(i), in, stdin, stdout, stderr)
 	}
 	code, err := s.agent.Exec(ctx, i, supervisor.Exec{Argv: in.Argv, Stdin: stdin, Stdout: stdout, Stderr: stderr})
-	return code, wireError(err)
+	return code, sessionError("exec", ref, err)
+}
+
+// sessionError says why a look into an instance failed: what stands in the
+// way is there, not in this peer, and the caller may know it.
+func sessionError(what string, ref protocol.Ref, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, partition.ErrNotHere), errors.Is(err, supervisor.ErrNotRunning):
+		return protocol.Errorf(protocol.ErrConflict, "%s %s: it does not run now: see slapd show %s", what, ref.Reference, ref.Reference)
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	return protocol.Errorf(protocol.ErrInvalid, "%s %s: %v", what, ref.Reference, err)
 }
 
 // accountRef names an instance fully, for a peer to which the caller's

@@ -322,7 +322,7 @@ func TestSliceKeepsTokensThatAdmit(t *testing.T) {
 
 func TestDestroyedInstancesAreForgotten(t *testing.T) {
 	w := given(t, home)
-	for range MaxDestroyed + 10 {
+	for range MaxDestroyed + 3 {
 		w.run("p1 request a web 1")
 		w.run("p1 destroy a")
 		w.run("p1 report ann a destroyed")

@@ -41,10 +41,10 @@ func TestReplicasAgree(t *testing.T) {
 			if r.IntN(200) == 0 {
 				b.State = roundTrip(t, b.State)
 			}
-			if r.IntN(50) == 0 {
+			if r.IntN(120) == 0 {
 				followed.update(r)
 			}
-			if step%50 == 0 {
+			if step%100 == 0 {
 				if err := a.check(); err != nil {
 					t.Fatalf("seed %d step %d: after %s: %v", seed, step, c.Kind(), err)
 				}

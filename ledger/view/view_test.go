@@ -58,7 +58,7 @@ func TestViewsNeverChange(t *testing.T) {
 		step(t, b, ledger.AsPeer("p1"), ledger.Offer{Partitions: n})
 	}
 	readers.Wait()
-	if b.View() != b.View() {
+	if one, other := b.View(), b.View(); one != other {
 		t.Error("a view is not shared")
 	}
 }

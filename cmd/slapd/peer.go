@@ -10,6 +10,7 @@ import (
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
 	"github.com/slapmesh/slapmesh/cmd/slapd/daemon"
 	"github.com/slapmesh/slapmesh/cmd/slapd/demo"
+	"github.com/slapmesh/slapmesh/partition/build"
 )
 
 // peer runs peers for the command line.
@@ -61,8 +62,12 @@ func (p peer) Demo(ctx context.Context, opt command.DemoOptions) error {
 	if err != nil {
 		return err
 	}
+	var env []string
+	if cache, err := build.UserDir(); err == nil && os.Getenv(cacheVariable) == "" {
+		env = []string{cacheVariable + "=" + cache} // the next demo downloads nothing
+	}
 	return demo.Run(ctx, demo.Options{
-		Binary: binary, Peers: opt.Peers, Keep: opt.Keep, Dir: opt.Dir, Out: os.Stdout, Clock: time.Now,
+		Binary: binary, Peers: opt.Peers, Keep: opt.Keep, Dir: opt.Dir, Env: env, Out: os.Stdout, Clock: time.Now,
 	})
 }
 

@@ -114,7 +114,7 @@ type record struct {
 
 // composer is the version of what this package adds to packages. A new one
 // makes new trees of old sources.
-const composer = 1
+const composer = 2
 
 // key names what is to be built: equal sources on one architecture are equal.
 func (b *Builder) key(sources []release.Source) string {

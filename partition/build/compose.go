@@ -68,7 +68,7 @@ func (b *Builder) compose(ctx context.Context, packages []Package, p *progress) 
 		}
 		p.advance(1)
 	}
-	for _, finish := range []func(context.Context, *store.Composer) error{addStandard, addAlternatives, addCertificates, addLibraryCache} {
+	for _, finish := range []func(context.Context, *store.Composer) error{addStandard, addAlternatives, addVersioned, addCertificates, addLibraryCache} {
 		if err := finish(ctx, c); err != nil {
 			return store.Tree{}, err
 		}
@@ -107,6 +107,35 @@ func addAlternatives(_ context.Context, c *store.Composer) error {
 					return err
 				}
 				break
+			}
+		}
+	}
+	return nil
+}
+
+// versioned are folders of programs that exist in several versions. Their
+// packages' scripts would have put wrappers on the path.
+var versioned = []string{"usr/lib/postgresql/*/bin"}
+
+// addVersioned puts programs on the path that stand in a folder of their
+// version: who looks into a partition asks for psql, not for a path.
+func addVersioned(_ context.Context, c *store.Composer) error {
+	for _, folder := range versioned {
+		programs, err := filepath.Glob(filepath.Join(c.Root(), folder, "*"))
+		if err != nil {
+			return err
+		}
+		for _, program := range programs {
+			target, err := filepath.Rel(filepath.Join(c.Root(), "usr/bin"), program)
+			if err != nil {
+				return err
+			}
+			name := "usr/bin/" + filepath.Base(program)
+			if c.Has(name) {
+				continue
+			}
+			if err := c.Symlink(name, target); err != nil {
+				return err
 			}
 		}
 	}

@@ -28,6 +28,9 @@ type Options struct {
 	// Keep.
 	Dir string
 
+	// Env is added to the environment of the peers.
+	Env []string
+
 	// Out is told what happens.
 	Out io.Writer
 

@@ -28,7 +28,7 @@ type peer struct {
 
 // startPeer runs slapd with the given verb and flags. The process outlives
 // the demo if it is told to, so its output goes to a file.
-func startPeer(binary, name, dir string, args ...string) (*peer, error) {
+func (s *show) startPeer(name, dir string, args ...string) (*peer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -38,8 +38,9 @@ func startPeer(binary, name, dir string, args ...string) (*peer, error) {
 	}
 	defer func() { _ = log.Close() }()
 	args = append(args, "--dir", dir, "--name", name, "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0")
-	cmd := exec.Command(binary, args...) //nolint:noctx // it is ended step by step, not by a context
+	cmd := exec.Command(s.opt.Binary, args...) //nolint:noctx // it is ended step by step, not by a context
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), s.opt.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // an interrupt of the demo is the demo's to handle
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ type cast struct {
 }
 
 func (s *show) found(ctx context.Context) error {
-	first, err := startPeer(s.opt.Binary, "peer-1", s.dir+"/1", "init", "--partitions", "10")
+	first, err := s.startPeer("peer-1", s.dir+"/1", "init", "--partitions", "10")
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *show) join(ctx context.Context) error {
 	}
 	s.say("slapd join %s --token %s…", status.Listen, token.Token[:min(16, len(token.Token))])
 	for n := 2; n <= s.opt.Peers; n++ {
-		p, err := startPeer(s.opt.Binary, "peer-"+strconv.Itoa(n), s.dir+"/"+strconv.Itoa(n),
+		p, err := s.startPeer("peer-"+strconv.Itoa(n), s.dir+"/"+strconv.Itoa(n),
 			"join", status.Listen, "--token", token.Token, "--partitions", "10")
 		if err != nil {
 			return err

@@ -93,7 +93,7 @@ func (s *links) dialLocked(id PeerID) *dialling {
 		s.mu.Unlock()
 		close(d.done)
 		if d.err != nil {
-			s.book.lost(id)
+			s.lost(id)
 			s.log.Debug("peer cannot be reached", "peer", id.Short(), "err", d.err)
 			return
 		}
@@ -102,6 +102,18 @@ func (s *links) dialLocked(id PeerID) *dialling {
 		}
 	})
 	return d
+}
+
+// lost notes that a peer does not answer, unless it did in another way
+// meanwhile: who moved while it was dialled at the old address is held already.
+func (s *links) lost(id PeerID) {
+	if s.held(id) != nil {
+		return
+	}
+	s.book.lost(id)
+	if l := s.held(id); l != nil {
+		s.book.reached(id, l.conn.RemoteAddr().String())
+	}
 }
 
 // dial connects to a peer at any of its addresses.

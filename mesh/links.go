@@ -260,8 +260,8 @@ func (s *links) probe(ctx context.Context) {
 				l.missed = 0
 			case l.silent(s.spawn):
 				s.log.Debug("peer does not answer", "peer", l.peer.Short())
-				s.book.lost(l.peer)
 				s.end(l, codeSilent, "no answer")
+				s.lost(l.peer)
 			}
 		}
 	}

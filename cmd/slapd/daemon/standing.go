@@ -67,8 +67,12 @@ func (s *seat) standing() Standing {
 	return out
 }
 
-// askedFor is how long a member believes what a voter told it of consensus.
-const askedFor = time.Second
+// askedFor is how long a member believes what a voter told it of consensus,
+// unansweredFor how long it believes that nobody knows a leader.
+const (
+	askedFor      = time.Second
+	unansweredFor = 50 * time.Millisecond
+)
 
 // Consensus says how this peer sees consensus, if need be by asking.
 func (b *books) Consensus(ctx context.Context) Standing {
@@ -78,7 +82,11 @@ func (b *books) Consensus(ctx context.Context) Standing {
 	if s != nil && seated {
 		return s.standing()
 	}
-	if !at.IsZero() && b.d.cfg.Clock().Sub(at) < askedFor {
+	believed := askedFor
+	if last.Leader == "" || !last.Quorum {
+		believed = unansweredFor
+	}
+	if !at.IsZero() && b.d.cfg.Clock().Sub(at) < believed {
 		return last
 	}
 	last = b.askStanding(ctx, last)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 const (
@@ -88,4 +89,20 @@ func (b *book) save(dir, meshID string) error {
 		return fmt.Errorf("keep known peers: %w", err)
 	}
 	return nil
+}
+
+// Save keeps what a joining was answered in the state folder dir: the
+// credentials, and the other peers, so that who is stopped before it has met
+// them finds them when it runs.
+func (r *JoinResult) Save(dir string) error {
+	if err := r.Credentials.Save(dir); err != nil {
+		return err
+	}
+	id := r.Credentials.MeshID()
+	b := newBook("", func() time.Time { return time.Time{} }) // nobody asks it since when
+	_ = b.load(dir, id)                                       // what cannot be read is replaced
+	for _, d := range r.Seeds {
+		b.put(d)
+	}
+	return b.save(dir, id)
 }

@@ -18,8 +18,11 @@ const (
 	renewalAttempt  = 30 * time.Second
 	renewalRetry    = 10 * time.Second
 	renewalRetryMax = 10 * time.Minute
-	// housekeeping is how often addresses are looked at and peers saved.
+	// housekeeping is how often addresses are looked at.
 	housekeeping = 20 * time.Second
+	// gather is how long changes of the known peers are gathered before they
+	// are saved: who is killed later than that finds the others again.
+	gather = 100 * time.Millisecond
 	// lonely is how soon a peer that knows others but sees none tries again.
 	lonely = time.Second
 )
@@ -157,16 +160,27 @@ func (m *Mesh) present(leaf *x509.Certificate) {
 // keep saves the known peers, and tells others when this computer's addresses
 // changed.
 func (m *Mesh) keep(ctx context.Context) {
-	tick := time.NewTicker(housekeeping)
+	tick, save := time.NewTicker(housekeeping), time.NewTimer(gather)
 	defer tick.Stop()
+	defer save.Stop()
+	changed, pending := m.book.watch(), true
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-changed:
+			if !pending {
+				save.Reset(gather)
+				pending = true
+			}
+			continue
+		case <-save.C:
+			pending = false
+			if err := m.book.save(m.config.Dir, m.wall.meshID); err != nil {
+				m.config.Log.Warn("known peers not kept", "err", err)
+			}
+			continue
 		case <-tick.C:
-		}
-		if err := m.book.save(m.config.Dir, m.wall.meshID); err != nil {
-			m.config.Log.Warn("known peers not kept", "err", err)
 		}
 		own := m.gossip.own.Load()
 		if own.Left || slices.Equal(own.Addresses, m.addresses()) {

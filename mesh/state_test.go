@@ -142,3 +142,31 @@ func TestDamagedKnownPeers(t *testing.T) {
 		p.stop()
 	}
 }
+
+// Who is killed soon after it met others finds them when it runs again, and
+// so does who was stopped between joining and running.
+func TestKnownPeersAreKeptSoon(t *testing.T) {
+	inBubble(t, func(w *world) {
+		first, second := w.config(), w.config()
+		second.Dir = w.t.TempDir()
+		a, b := w.open(first), w.open(second)
+		b.AddSeeds(a.Seeds())
+		b.untilAlive(w.tb, 2)
+		time.Sleep(time.Second)
+		data, err := os.ReadFile(filepath.Join(second.Dir, "peers.cbor"))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if known, err := mesh.ParseKnown(data, b.ID()); err != nil || len(known) != 2 {
+			w.t.Errorf("%v, %d peers", err, len(known))
+		}
+
+		third := w.config()
+		third.Dir = w.t.TempDir()
+		joined := mesh.JoinResult{Credentials: third.Credentials, Seeds: a.Seeds()}
+		if err := joined.Save(third.Dir); err != nil {
+			w.t.Fatal(err)
+		}
+		w.open(third).untilAlive(w.tb, 3)
+	})
+}

@@ -136,7 +136,7 @@ func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult,
 	if err != nil {
 		return nil, err
 	}
-	return result, result.Credentials.Save(f.path)
+	return result, result.Save(f.path)
 }
 
 // readInvitation reads the address and token that the user was given.

@@ -1,0 +1,108 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+// On two hosts that share nothing but a cable, an instance of one is asked
+// for and used from the other by the URL that it published. Other accounts
+// and other ports get nothing.
+func TestInstanceIsUsedFromAnotherHost(t *testing.T) {
+	t.Parallel()
+	left, right := twoHosts(t)
+	w := newWorld(t, left)
+	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()
+	b := w.startIn(right, "b", "join", "10.7.0.1", "--listen", "10.7.0.2:7527", "--token", a.token(protocol.TokenInput{})).up()
+	ann := w.startIn(right, "ann", "join", "10.7.0.1:7527", "--listen", "10.7.0.2:7529", "--token", a.token(protocol.TokenInput{Account: "ann"})).up()
+	b.sees(3)
+
+	i := b.request(protocol.RequestInput{Reference: "cache", Release: "memcached", Filter: map[string]string{"computer": "a"}})
+	if i.ComputerName != "a" || len(named(a.dir, "memcached")) != 1 || len(named(b.dir, "memcached")) != 0 {
+		t.Fatalf("runs on %s: processes of a %v, of b %v", i.ComputerName, processesOf(a.dir), processesOf(b.dir))
+	}
+	address := hostOf(t, i)
+	w.until("the URL works on the other host", func() error {
+		answer, err := right.talk(address, "D", "set greeting 0 0 5", "hello")
+		if err == nil && answer != "STORED" {
+			t.Fatalf("memcached says %q", answer)
+		}
+		return err
+	})
+	for n, host := range map[string]*network{"its own": left, "the other": right} {
+		if answer, err := host.talk(address, "END", "get greeting"); err != nil || answer != "VALUE greeting 0 5\nhello\nEND" {
+			t.Errorf("on %s host: %v, %q", n, err, answer)
+		}
+	}
+	large := strings.Repeat("0123456789abcdef", 60_000)
+	if answer, err := right.talk(address, "STORED", fmt.Sprintf("set large 0 0 %d", len(large)), large); err != nil || answer != "STORED" {
+		t.Fatalf("large value: %v, %.80q", err, answer)
+	}
+	if answer, err := right.talk(address, "END", "get large"); err != nil || !strings.Contains(answer, "\n"+large+"\n") {
+		t.Errorf("large value: %v, %d bytes", err, len(answer))
+	}
+
+	if _, err := ann.Instance(t.Context(), protocol.Ref{Reference: "cache"}); !errors.Is(err, protocol.ErrNotFound) {
+		t.Errorf("ann sees the instance of another account: %v", err)
+	}
+	if _, err := ann.Instance(t.Context(), protocol.Ref{Reference: "cache", Account: a.status.Account}); !errors.Is(err, protocol.ErrForbidden) {
+		t.Errorf("ann names another account: %v", err)
+	}
+	ip, _, _ := net.SplitHostPort(address)
+	if _, err := right.dial(net.JoinHostPort(ip, "22")); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("port that the instance does not publish: %v", err)
+	}
+	b.stop()
+	w.until("ann's peer carries nothing", func() error {
+		conn, err := right.dial(address)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return nil
+		}
+		if err == nil {
+			_ = conn.Close()
+			err = errors.New("connected")
+		}
+		return err
+	})
+	a.set("cache", protocol.RequestDestroyed)
+}
+
+// twoHosts makes two networks and a cable between them.
+func twoHosts(t *testing.T) (left, right *network) {
+	t.Helper()
+	slapd(t)
+	if os.Getuid() != 0 {
+		t.Skip("hosts of their own need root")
+	}
+	left, right = newNetwork(t), newNetwork(t)
+	if left == here || right == here {
+		t.Skip("no network namespaces")
+	}
+	left.ip(t, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", right.path())
+	for n, address := range map[*network]string{left: "10.7.0.1/24", right: "10.7.0.2/24"} {
+		n.ip(t, "address", "add", address, "dev", "cable")
+		n.ip(t, "link", "set", "cable", "up")
+	}
+	return left, right
+}
+
+// path names the network to other processes.
+func (n *network) path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.namespace.Fd()) }
+
+// hostOf returns HOST:PORT of an instance's URL.
+func hostOf(t testing.TB, i protocol.Instance) string {
+	t.Helper()
+	u, err := url.Parse(i.Connection["url"])
+	if err != nil || u.Host == "" {
+		t.Fatalf("connection %v: %v", i.Connection, err)
+	}
+	return u.Host
+}

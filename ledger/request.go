@@ -218,13 +218,15 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 
 // changed returns the event that makes now of was, if they differ. If the
 // partition has to act, the generation rises and the observed state begins
-// anew.
+// anew. What a stopped instance will be once it is started is no reason.
 func (s *State) changed(x Context, was, now Instance) []Event {
-	act := now.Requested != was.Requested || now.Release != was.Release || now.Type != was.Type ||
+	turned := now.Requested != was.Requested
+	other := now.Release != was.Release || now.Type != was.Type ||
 		!maps.EqualFunc(now.Parameters, was.Parameters, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
-	if !act && maps.Equal(now.Filter, was.Filter) {
+	if !turned && !other && maps.Equal(now.Filter, was.Filter) {
 		return nil
 	}
+	act := turned || other && now.Requested == InstanceStarted
 	now.Changed = x.At
 	if act {
 		now.Generation++

@@ -123,6 +123,9 @@ func supplyKey(id ComputerID, d ReleaseDigest) Key { return Key{A: string(id), B
 func (s *State) setInstance(i Instance) {
 	old, replaced := put(s, &s.instances, Key{N: uint64(i.ID)}, i)
 	if replaced {
+		if i.sameIndexes(old) {
+			return
+		}
 		s.unindexInstance(old, false)
 	}
 	ref := Key{A: string(i.Account), B: string(i.Reference)}
@@ -133,6 +136,13 @@ func (s *State) setInstance(i Instance) {
 		s.partitions.Set(gapKey(i.Computer, i.Partition), i.ID)
 		s.addresses.Set(i.Address, i.ID)
 	}
+}
+
+// sameIndexes reports whether i is found where was was: then the indexes, of
+// which every change copies a path, are left alone.
+func (i Instance) sameIndexes(was Instance) bool {
+	return i.Account == was.Account && i.Reference == was.Reference && i.Settled() == was.Settled() &&
+		i.Computer == was.Computer && i.Partition == was.Partition && i.Address == was.Address
 }
 
 func (s *State) dropInstance(id InstanceID) {

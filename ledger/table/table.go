@@ -33,8 +33,14 @@ type entry[K, V any] struct {
 // New returns an empty table ordered by compare.
 func New[K, V any](compare func(a, b K) int) Table[K, V] {
 	less := func(a, b entry[K, V]) bool { return compare(a.key, b.key) < 0 }
-	return Table[K, V]{btree.NewBTreeGOptions(less, btree.Options{NoLocks: true}), compare}
+	return Table[K, V]{btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: degree}), compare}
 }
+
+// degree is the least number of children of a node. The first change after a
+// copy copies the nodes on its way, so they are smaller than what would read
+// fastest: measured, entries of one command cost a third less than at the
+// library's 32, and large ones no more.
+const degree = 12
 
 // Copy returns a table with the same rows. It takes constant time.
 func (t *Table[K, V]) Copy() Table[K, V] { return Table[K, V]{t.tree.Copy(), t.compare} }

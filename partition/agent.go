@@ -87,13 +87,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.look(ctx); err != nil {
 		return nil //nolint:nilerr // only the end of ctx ends looking
 	}
-	timer := time.NewTimer(0)
+	timer, rested := time.NewTimer(0), time.NewTimer(0)
 	defer timer.Stop()
+	defer rested.Stop()
+	changed, learned := a.cfg.Source.Changed(), time.Time{}
 	for {
 		if ctx.Err() != nil {
 			return nil
 		}
 		next := a.round(ctx)
+		if !learned.IsZero() {
+			changed = nil
+			rested.Reset(rest(a.cfg.Clock().Sub(learned)))
+			learned = time.Time{}
+		}
 		timer.Stop()
 		if !next.IsZero() {
 			timer.Reset(max(0, next.Sub(a.cfg.Clock())))
@@ -101,8 +108,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.cfg.Source.Changed():
+		case <-changed:
+			learned = a.cfg.Clock()
 			a.learn(ctx)
+		case <-rested.C:
+			changed = a.cfg.Source.Changed()
 		case event := <-a.events:
 			event()
 			a.drain()
@@ -111,6 +121,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// rest is how long the agent does not ask again what is wanted after it took
+// so long to act on the answer: a busy ledger changes a thousand times a
+// second, and to follow it takes no more than a fifth of the time.
+func rest(took time.Duration) time.Duration { return min(4*max(0, took), 250*time.Millisecond) }
 
 // look finds what earlier agents left, and learns what is wanted. It fails
 // only when ctx is done.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,8 @@ type target struct {
 	servers []*process
 	write   func(ctx context.Context, client, n int) error
 }
+
+func (t target) row(width int) string { return fmt.Sprintf("%s, %d clients", t.name, width) }
 
 // A sample is what one run under load gave.
 type sample struct {
@@ -81,6 +84,7 @@ func commands(ctx context.Context, opt options, t *table) error {
 // the same load of the computer.
 func compare(ctx context.Context, opt options, t *table, targets []target) error {
 	for _, width := range widths {
+		targets := slices.DeleteFunc(slices.Clone(targets), func(t target) bool { return !strings.Contains(t.row(width), opt.match) })
 		got := make([][]sample, len(targets))
 		for range opt.runs {
 			for n, target := range targets {
@@ -102,7 +106,7 @@ func compare(ctx context.Context, opt options, t *table, targets []target) error
 			if best > 0 {
 				note = fmt.Sprintf("%.2f × etcd's best, %s", rate(got[n])/best, note)
 			}
-			t.add(fmt.Sprintf("%s, %d clients", target.name, width), fmt.Sprintf("%.0f/s", rate(got[n])), note)
+			t.add(target.row(width), fmt.Sprintf("%.0f/s", rate(got[n])), note)
 		}
 	}
 	return nil

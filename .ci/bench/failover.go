@@ -125,4 +125,3 @@ func etcdFailover(ctx context.Context, opt options) ([]time.Duration, error) {
 	}
 	return took, nil
 }
-

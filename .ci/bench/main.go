@@ -34,6 +34,7 @@ type options struct {
 	rounds      int           // of failover, and of requests
 	idle        time.Duration
 	only        string
+	match       string
 }
 
 // A section measures one thing and adds to the table.
@@ -61,6 +62,7 @@ func main() {
 	flag.IntVar(&opt.rounds, "rounds", 10, "rounds of failover and joining; three times as many requests")
 	flag.DurationVar(&opt.idle, "idle", 30*time.Second, "how long an idle mesh is watched")
 	flag.StringVar(&opt.only, "only", "", "sections to run, separated by commas (default: all)")
+	flag.StringVar(&opt.match, "match", "", "of the commands section, only rows that contain this `text`, such as \"follower, 128\"")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

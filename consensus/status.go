@@ -51,7 +51,7 @@ func (n *Node) Status() Status {
 		Peer:         n.cfg.Peer,
 		Seat:         n.cfg.Seat,
 		State:        n.state(),
-		Leader:       n.leader(),
+		Leader:       n.Leader(),
 		Term:         n.raft.CurrentTerm(),
 		CommitIndex:  n.raft.CommitIndex(),
 		AppliedIndex: n.raft.AppliedIndex(),
@@ -128,8 +128,8 @@ func (n *Node) votesAlone() bool {
 	return alone
 }
 
-// leader returns the peer that leads, or "".
-func (n *Node) leader() string {
+// Leader returns the peer that leads, or "" if that is not known.
+func (n *Node) Leader() string {
 	_, id := n.raft.LeaderWithID()
 	peer, _ := splitSeat(string(id))
 	return peer
@@ -137,7 +137,7 @@ func (n *Node) leader() string {
 
 // otherLeader returns the peer that leads if it is not this one.
 func (n *Node) otherLeader() string {
-	if peer := n.leader(); peer != n.cfg.Peer {
+	if peer := n.Leader(); peer != n.cfg.Peer {
 		return peer
 	}
 	return ""
@@ -155,6 +155,9 @@ func (n *Node) leads() error {
 	}
 	return &NotLeaderError{Leader: n.otherLeader()}
 }
+
+// Leads reports whether this node leads. It is cheaper than Status.
+func (n *Node) Leads() bool { return n.raft.State() == raft.Leader }
 
 // Watch returns a channel that receives when leader, state or servers may
 // have changed. Changes in quick succession count as one, so look at Status

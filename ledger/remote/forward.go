@@ -77,10 +77,11 @@ func (c ForwardConfig) withDefaults() (ForwardConfig, error) {
 type Forwarder struct {
 	cfg ForwardConfig
 
-	mu     sync.Mutex // guards what follows
-	leader ledger.PeerID
-	moved  chan struct{} // closed when another peer is said to lead
-	lanes  map[ledger.PeerID]*lane
+	mu      sync.Mutex // guards what follows
+	leader  ledger.PeerID
+	moved   chan struct{} // closed when another peer is said to lead
+	elected chan struct{} // closed when the log says so, not a guess
+	lanes   map[ledger.PeerID]*lane
 }
 
 // A lane is what waits to be sent to one peer, and how many calls to it are
@@ -103,7 +104,7 @@ func NewForwarder(cfg ForwardConfig) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Forwarder{cfg: cfg, lanes: make(map[ledger.PeerID]*lane), moved: make(chan struct{})}, nil
+	return &Forwarder{cfg: cfg, lanes: make(map[ledger.PeerID]*lane), moved: make(chan struct{}), elected: make(chan struct{})}, nil
 }
 
 // Moved says which peer leads now, or "" if none is known to. Commands that
@@ -112,6 +113,21 @@ func NewForwarder(cfg ForwardConfig) (*Forwarder, error) {
 func (f *Forwarder) Moved(leader ledger.PeerID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.moveLocked(leader); leader != "" {
+		close(f.elected)
+		f.elected = make(chan struct{})
+	}
+}
+
+// election returns a channel that tells when the log names a leader.
+func (f *Forwarder) election() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.elected
+}
+
+// moveLocked notes who leads, and tells those who wait for another one.
+func (f *Forwarder) moveLocked(leader ledger.PeerID) {
 	if f.leader == leader {
 		return
 	}
@@ -133,6 +149,7 @@ func (f *Forwarder) Propose(ctx context.Context, who Credential, c ledger.Comman
 	patience := time.NewTimer(f.cfg.Patience)
 	defer patience.Stop()
 	for {
+		elected := f.election() // before asking, so that none is missed
 		target, ok := try.next()
 		if ok {
 			res := try.ask(ctx, target)
@@ -150,6 +167,8 @@ func (f *Forwarder) Propose(ctx context.Context, who Credential, c ledger.Comman
 		pause := time.NewTimer(try.backoff())
 		select {
 		case <-pause.C:
+		case <-elected:
+			pause.Stop()
 		case <-patience.C:
 			pause.Stop()
 			return ledger.Outcome{}, try.refusal(c.Kind(), fmt.Sprintf("no leader answered within %v", f.cfg.Patience))
@@ -252,7 +271,7 @@ func (t *attempts) refusal(kind, why string) error {
 func (f *Forwarder) follow(leader ledger.PeerID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.leader = leader
+	f.moveLocked(leader)
 }
 
 // learn takes from an answer that did not help who leads, and reports whether
@@ -266,7 +285,7 @@ func (f *Forwarder) learn(asked ledger.PeerID, res result) bool {
 	if res.NotLeader == nil || res.NotLeader.Leader == "" || res.NotLeader.Leader == asked {
 		return false
 	}
-	f.leader = res.NotLeader.Leader
+	f.moveLocked(res.NotLeader.Leader)
 	return true
 }
 

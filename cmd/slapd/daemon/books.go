@@ -66,7 +66,7 @@ func (b *books) Seat() *seat {
 // Leads reports whether this peer orders commands now.
 func (b *books) Leads() bool {
 	s := b.Seat()
-	return s != nil && s.node.Status().State == consensus.StateLeader
+	return s != nil && s.node.Leads()
 }
 
 // View returns the ledger as this peer knows it.

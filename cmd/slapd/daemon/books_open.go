@@ -28,6 +28,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 	d.loops = append(d.loops,
 		loop{"slice", b.followSlice},
 		loop{"catching up", b.catchUp},
+		loop{"leader", b.followLeader},
 		loop{"log", b.watchDisk},
 		loop{"seats", d.runSeating},
 		loop{"presence", d.runPresence},
@@ -102,6 +103,34 @@ func (b *books) followSlice(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// followLeader tells those who wait for the leader who it is, as soon as the
+// log knows, for as long as this peer has a seat.
+func (b *books) followLeader(ctx context.Context) error {
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		s, switched := b.seat, b.switched
+		b.mu.Unlock()
+		var changed <-chan struct{}
+		stop := func() {}
+		if s != nil {
+			changed, stop = s.node.Watch()
+			b.forward.Moved(ledger.PeerID(s.node.Leader()))
+		}
+		for again := true; again; {
+			select {
+			case <-changed:
+				b.forward.Moved(ledger.PeerID(s.node.Leader()))
+			case <-switched:
+				again = false
+			case <-ctx.Done():
+				again = false
+			}
+		}
+		stop()
 	}
 	return nil
 }

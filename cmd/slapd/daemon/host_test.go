@@ -66,7 +66,10 @@ func treeOf(profile []byte) string { return "tree of " + string(ledger.DigestOf(
 func (h *memHost) Built(profile []byte) (string, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return treeOf(profile), h.trees[treeOf(profile)]
+	if !h.trees[treeOf(profile)] {
+		return "", false
+	}
+	return treeOf(profile), true
 }
 
 func (h *memHost) Build(_ context.Context, profile []byte, progress func(string)) (string, error) {

@@ -35,13 +35,13 @@ type world struct {
 }
 
 // inBubble runs f in virtual time.
-func inBubble(t *testing.T, f func(w *world)) {
+func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: t.TempDir(), net: &network{groups: map[string]int{}}, begin: time.Now()}
 		defer func() { time.Sleep(2 * time.Minute) }() // for the last probe of memberlist, and idle connections
 		defer w.stop()
-		f(w)
+		f(t, w)
 	})
 }
 
@@ -59,7 +59,7 @@ func (w *world) eventually(within time.Duration, what string, ok func() bool) ti
 		if time.Since(begin) > within {
 			w.t.Fatalf("not within %v: %s", within, what)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(max(50*time.Millisecond, within/400))
 	}
 	return time.Since(begin)
 }
@@ -152,6 +152,7 @@ func (w *world) join(through *testPeer, token string, partitions int) *testPeer 
 		w.t.Fatalf("%s joins through %s: %v", p.name, through.name, err)
 	}
 	p.run()
+	w.logf("%s has joined through %s", p.name, through.name)
 	return p
 }
 
@@ -189,28 +190,34 @@ func (p *testPeer) run() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.daemon, p.client, p.up = d, c, true
-	p.end = sync.OnceValue(func() error {
+	p.end = func() error {
 		cancel()
 		err := <-done
 		control.kill()
 		api.kill()
 		return cmp.Or(err, d.Close(), c.Close())
-	})
+	}
 }
 
 // stop ends the daemon as a signal does.
 func (p *testPeer) stop() {
 	p.w.t.Helper()
+	if err := p.ended(); err != nil {
+		p.w.t.Errorf("%s ends: %v", p.name, err)
+	}
+}
+
+// ended ends the daemon, if one runs, and says how it went.
+func (p *testPeer) ended() error {
 	p.mu.Lock()
 	p.up = false
 	end := p.end
+	p.end = nil
 	p.mu.Unlock()
 	if end == nil {
-		return
+		return nil
 	}
-	if err := end(); err != nil {
-		p.w.t.Errorf("%s ends: %v", p.name, err)
-	}
+	return end()
 }
 
 // kill ends the daemon without a word: nothing that it still says is heard.
@@ -222,7 +229,7 @@ func (p *testPeer) kill() {
 	p.mu.Unlock()
 	control.kill()
 	api.kill()
-	p.stop()
+	_ = p.ended() // its doors were torn off: what it says of that is of no interest
 }
 
 func (w *world) stop() {

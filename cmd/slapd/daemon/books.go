@@ -210,14 +210,15 @@ func (b *books) caughtUp(ctx context.Context, s *seat, switched <-chan struct{})
 	return true
 }
 
-// stand gives the seat up.
-func (b *books) stand() error {
+// stand gives a seat up, unless it was given up already: another one may have
+// been offered meanwhile.
+func (b *books) stand(s *seat) error {
 	b.sitting.Lock()
 	defer b.sitting.Unlock()
-	if s := b.Seat(); s != nil {
-		return b.standUp(s)
+	if b.Seat() != s {
+		return nil
 	}
-	return nil
+	return b.standUp(s)
 }
 
 func (b *books) standUp(s *seat) error {

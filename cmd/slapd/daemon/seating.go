@@ -231,7 +231,7 @@ func (d *Daemon) checkSeat(ctx context.Context) error {
 		}
 		if !other.seats(string(d.mesh.Self()), s.number) {
 			d.log.Info("seat was taken away", "seat", s.number)
-			return d.books.stand()
+			return d.books.stand(s)
 		}
 		return nil
 	}

@@ -319,12 +319,15 @@ func (w *world) agree() {
 			}
 		}
 		if len(hashes) != 6 {
-			wrong += fmt.Sprintf("%d peers have a seat: %+v\n", len(hashes), w.peers[0].status())
+			wrong += fmt.Sprintf("%d peers have a seat: %v of %+v\n", len(hashes), slices.Sorted(maps.Keys(hashes)), w.peers[0].status())
 		}
 		if wrong == "" {
 			break
 		}
 		if time.Since(begin) > 2*time.Minute {
+			for _, p := range w.alive() {
+				wrong += fmt.Sprintf("%s is %.6s\n", p.name, p.id())
+			}
 			w.t.Fatalf("no agreement after two minutes:\n%s", wrong)
 		}
 	}

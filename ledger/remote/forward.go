@@ -48,7 +48,7 @@ type ForwardConfig struct {
 	Stall time.Duration
 
 	// Flights is how many calls are under way to one peer at a time; what is
-	// asked meanwhile shares the next one. Default 4.
+	// asked meanwhile shares the next one. Default 2.
 	Flights int
 }
 
@@ -67,7 +67,7 @@ func (c ForwardConfig) withDefaults() (ForwardConfig, error) {
 		c.Stall = time.Second
 	}
 	if c.Flights <= 0 {
-		c.Flights = 4
+		c.Flights = 2
 	}
 	return c, nil
 }

@@ -37,9 +37,10 @@ type sample struct {
 	client    time.Duration // CPU per write, this program
 }
 
-// commands measures durable commands a second through one peer's API. Ours
-// is a request that changes a parameter of a stopped instance, or makes a
-// new one; etcd's a put of 200 bytes.
+// commands measures durable commands a second through one peer's API, which
+// is JSON over HTTP. Ours is a request that changes a parameter of a stopped
+// instance, or makes a new one; etcd's a put of 200 bytes, by its JSON over
+// HTTP, which is the like, and by its own client over gRPC, which is leaner.
 func commands(ctx context.Context, opt options, t *table) error {
 	m, err := startMesh(ctx, opt, "commands", 3, 10000)
 	if err != nil {
@@ -75,7 +76,9 @@ func commands(ctx context.Context, opt options, t *table) error {
 		}
 		targets = append(targets,
 			target{"etcd put, through the leader", e.servers, e.put(first)},
-			target{"etcd put, through a follower", e.servers, e.put(second)})
+			target{"etcd put, through a follower", e.servers, e.put(second)},
+			target{"etcd over HTTP, through the leader", e.servers, e.post(first)},
+			target{"etcd over HTTP, through a follower", e.servers, e.post(second)})
 	}
 	return compare(ctx, opt, t, targets)
 }
@@ -95,16 +98,19 @@ func compare(ctx context.Context, opt options, t *table, targets []target) error
 				got[n] = append(got[n], s)
 			}
 		}
-		best := 0.0 // of etcd
+		var grpc, http float64 // etcd's best
 		for n, target := range targets {
-			if strings.HasPrefix(target.name, "etcd") {
-				best = max(best, rate(got[n]))
+			switch {
+			case strings.HasPrefix(target.name, "etcd over HTTP"):
+				http = max(http, rate(got[n]))
+			case strings.HasPrefix(target.name, "etcd"):
+				grpc = max(grpc, rate(got[n]))
 			}
 		}
 		for n, target := range targets {
 			note := describe(got[n])
-			if best > 0 {
-				note = fmt.Sprintf("%.2f × etcd's best, %s", rate(got[n])/best, note)
+			if grpc > 0 && http > 0 {
+				note = fmt.Sprintf("%.2f × etcd over HTTP, %.2f × over gRPC, %s", rate(got[n])/http, rate(got[n])/grpc, note)
 			}
 			t.add(target.row(width), fmt.Sprintf("%.0f/s", rate(got[n])), note)
 		}
@@ -198,15 +204,6 @@ func create(p *peer) func(context.Context, int, int) error {
 		_, err := p.Request(ctx, protocol.RequestInput{
 			Reference: fmt.Sprint("new", made.Add(1)), Release: "memcached", State: protocol.RequestStopped,
 		})
-		return err
-	}
-}
-
-// put writes 200 bytes to a key of the client's own.
-func (e *etcd) put(server int) func(context.Context, int, int) error {
-	value := strings.Repeat("x", 200)
-	return func(ctx context.Context, client, _ int) error {
-		_, err := e.clients[server].Put(ctx, fmt.Sprint("bench", client), value)
 		return err
 	}
 }

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -136,3 +140,40 @@ func (e *etcd) stop() {
 		p.end(syscall.SIGKILL)
 	}
 }
+
+// put writes 200 bytes to a key of the client's own.
+func (e *etcd) put(server int) func(context.Context, int, int) error {
+	return func(ctx context.Context, client, _ int) error {
+		_, err := e.clients[server].Put(ctx, fmt.Sprint("bench", client), value)
+		return err
+	}
+}
+
+// post does what put does, as JSON over HTTP.
+func (e *etcd) post(server int) func(context.Context, int, int) error {
+	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxWidth, DisableCompression: true}}
+	url := e.clients[server].Endpoints()[0] + "/v3/kv/put"
+	return func(ctx context.Context, client, _ int) error {
+		body, err := json.Marshal(map[string][]byte{"key": fmt.Append(nil, "bench", client), "value": []byte(value)})
+		if err != nil {
+			return err
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		answer, err := c.Do(r)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = answer.Body.Close() }()
+		text, err := io.ReadAll(answer.Body)
+		if err == nil && answer.StatusCode != http.StatusOK {
+			err = fmt.Errorf("etcd: %s: %s", answer.Status, text)
+		}
+		return err
+	}
+}
+
+// value is what is put.
+var value = strings.Repeat("x", 200)

@@ -12,7 +12,7 @@ func FuzzParse(f *testing.F) {
 	for _, c := range []Command{
 		Found{Name: "home"},
 		Offer{Partitions: 2, Labels: map[string]string{"a": "b"}},
-		Leave{},
+		Leave{Force: true},
 		Request{Reference: "a", Parameters: params("x", "1")},
 		CreateToken{Expires: noon},
 		Report{Instances: []InstanceReport{{ID: 1, Ports: map[string]uint16{"x": 1}}}},

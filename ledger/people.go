@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"slices"
 	"time"
 )
 
@@ -226,7 +227,10 @@ func (c RemovePeer) decide(s *State, x Context) ([]Event, error) {
 
 // Leave takes the peer that asks out of the mesh. It may join again with a
 // new token, as a new member.
-type Leave struct{}
+type Leave struct {
+	// Force leaves although instances are placed there; they are lost.
+	Force bool `cbor:"1,keyasint,omitempty"`
+}
 
 // Kind returns "leave".
 func (Leave) Kind() string { return "leave" }
@@ -238,6 +242,9 @@ func (c Leave) decide(s *State, x Context) ([]Event, error) {
 	peer, _ := s.Peer(x.Principal.Peer)
 	if peer.Role == RoleVoter && s.voters() == 1 && s.peers.len() > 1 {
 		return nil, refuse(ErrConflict, "leave: %s is the only peer that may hold the ledger: make another one a voter first (slapd members role PEER voter)", peer.Name)
+	}
+	if placed := len(slices.Collect(s.InstancesOn(ComputerID(peer.ID)))); placed > 0 && !c.Force {
+		return nil, refuse(ErrConflict, "leave: instances are placed on this computer (%d): destroy them first, or leave with --force, which loses them", placed)
 	}
 	return append([]Event{PeerLeft{peer}}, s.computerLeaves(ComputerID(peer.ID), x.At)...), nil
 }

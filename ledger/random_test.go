@@ -269,7 +269,7 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 		return System(), MarkComputers{[]ComputerID{ComputerID(peer)}, []ComputerID{"p1", "p2", "p3", ComputerID(other)}}
 	}
 	if n := r.IntN(12); n < 2 {
-		return AsPeer(other), []Command{Leave{}, RemovePeer{PeerID(pick("p6", "x"))}}[n]
+		return AsPeer(other), []Command{Leave{Force: true}, RemovePeer{PeerID(pick("p6", "x"))}}[n]
 	}
 	return p, []Command{
 		RevokeToken{TokenID(token)},

@@ -195,7 +195,7 @@ func (w *world) parseMembers(verb string, a []string) Command {
 	case "remove":
 		return RemovePeer{PeerID(a[0])}
 	case "leave":
-		return Leave{}
+		return Leave{Force: a[0] == "force"}
 	case "seat":
 		return AssignSeat{PeerID(a[0])}
 	case "rules":

@@ -13,8 +13,8 @@ import (
 
 // leave takes this peer out of the mesh: the ledger is told, then the others,
 // and Run ends. What the peer kept for the mesh is removed by Close.
-func (d *Daemon) leave(ctx context.Context) error {
-	if _, err := d.books.Propose(ctx, remote.Credential{}, ledger.Leave{}); err != nil {
+func (d *Daemon) leave(ctx context.Context, force bool) error {
+	if _, err := d.books.Propose(ctx, remote.Credential{}, ledger.Leave{Force: force}); err != nil {
 		return wireError(err)
 	}
 	if err := d.mesh.Leave(ctx); err != nil {

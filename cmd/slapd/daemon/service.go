@@ -260,14 +260,7 @@ func (s *service) Leave(ctx context.Context, in protocol.LeaveInput) error {
 			return err
 		}
 	}
-	placed := 0
-	for range v.InstancesOn(ledger.ComputerID(self)) {
-		placed++
-	}
-	if placed > 0 && !in.Force {
-		return protocol.Errorf(protocol.ErrConflict, "leave: %d instances are placed on this computer: destroy them first, or leave with --force, which loses them", placed)
-	}
-	return s.leave(ctx)
+	return s.leave(ctx, in.Force)
 }
 
 func (s *service) CreateToken(ctx context.Context, in protocol.TokenInput) (protocol.Token, error) {

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -56,10 +57,10 @@ func config() command.Config {
 func bundle(folder string) ([]byte, error) {
 	b, err := release.LoadDir(os.DirFS(folder))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("release %s: %w", folder, err)
 	}
 	if _, err := release.Load(b); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("release %s: %w", folder, err)
 	}
 	return b.Encode(), nil
 }

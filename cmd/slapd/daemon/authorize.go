@@ -50,12 +50,17 @@ func (d *Daemon) revoked(peer mesh.PeerID) bool {
 }
 
 // authorizeTunnel decides whether a peer may reach an address of this
-// computer: only that of an instance here, on a port that it published, and
-// only for the account whose it is.
+// computer.
 func (d *Daemon) authorizeTunnel(peer mesh.PeerID, to netip.AddrPort) error {
-	v := d.books.View()
+	return mayReach(d.books.View(), ledger.ComputerID(d.mesh.Self()), peer, to)
+}
+
+// mayReach refuses all but the address of an instance of the computer, on a
+// port that it published, for peers of the account whose it is and for
+// operators.
+func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, to netip.AddrPort) error {
 	i, ok := v.InstanceAt(to.Addr())
-	if !ok || i.Computer != ledger.ComputerID(d.mesh.Self()) || !publishes(i, to.Port()) {
+	if !ok || i.Computer != computer || !publishes(i, to.Port()) {
 		return errors.New("no instance of this computer publishes the address")
 	}
 	p, ok := v.Peer(ledger.PeerID(peer))

@@ -309,4 +309,3 @@ func TestOldLedger(t *testing.T) {
 		w.eventually(2*time.Minute, "it runs", func() bool { return len(a.host.runs()) == 1 })
 	})
 }
-

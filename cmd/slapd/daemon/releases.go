@@ -21,7 +21,8 @@ type resolved struct {
 
 // resolve finds the release that a request names and makes sure that the
 // ledger has its profile. What is meant by a name alone is, in this order:
-// what the instance runs, what the ledger knows, what the catalogue has.
+// what the instance runs, what the account or an operator published, what the
+// catalogue has, what anybody else published.
 func (s *service) resolve(ctx context.Context, v *ledger.State, account ledger.AccountName, named string, was ledger.Instance, exists bool) (resolved, error) {
 	name, version, versioned := strings.Cut(named, "@")
 	switch {
@@ -35,21 +36,47 @@ func (s *service) resolve(ctx context.Context, v *ledger.State, account ledger.A
 		}
 		return resolved{ledger.ReleaseDigest(named), true}, nil
 	}
-	if r, ok := knownRelease(v, account, name, version, versioned); ok {
-		return resolved{r.Digest, versioned}, nil
-	}
+	r, known := knownRelease(v, account, name, version, versioned)
 	item, shipped := catalog.Lookup(name)
-	if !shipped {
+	ships := shipped && (!versioned || item.Release.Version == version)
+	switch {
+	case known && (!ships || publisherRank(v, account, r) < othersRelease):
+		return resolved{r.Digest, versioned}, nil
+	case !shipped:
 		return resolved{}, unknownRelease(v, named)
-	}
-	if versioned && item.Release.Version != version {
+	case !ships:
 		return resolved{}, protocol.Errorf(protocol.ErrNotFound, "release %s: version %s is not known; the catalogue has %s@%s", name, version, name, item.Release.Version)
 	}
-	digest, err := s.publish(ctx, item.Bundle, item.Release)
+	digest := ledger.ReleaseDigest(item.Bundle.Digest())
+	if _, there := v.Release(digest); there {
+		return resolved{digest, versioned}, nil
+	}
+	_, err := s.publish(ctx, item.Bundle, item.Release)
 	return resolved{digest, versioned}, err
 }
 
-// knownRelease looks a name, with or without a version, up in the ledger.
+// Whose a release is, for an account that names it. Names are anybody's to
+// use: who published one says whom the account has to trust.
+const (
+	ownRelease = iota
+	operatorsRelease
+	othersRelease
+)
+
+func publisherRank(v *ledger.State, account ledger.AccountName, r ledger.Release) int {
+	m, _ := v.Mesh()
+	switch r.Publisher {
+	case account:
+		return ownRelease
+	case m.Operator:
+		return operatorsRelease
+	}
+	return othersRelease
+}
+
+// knownRelease looks a name, with or without a version, up in the ledger. Of
+// several it is the account's own, then an operator's, the latest of these;
+// then that of whoever was first.
 func knownRelease(v *ledger.State, account ledger.AccountName, name, version string, versioned bool) (ledger.Release, bool) {
 	if !versioned {
 		return v.ReleaseByName(account, name)
@@ -57,7 +84,12 @@ func knownRelease(v *ledger.State, account ledger.AccountName, name, version str
 	var best ledger.Release
 	found := false
 	for r := range v.Releases() {
-		if r.Name == name && r.Version == version && (!found || r.Published.After(best.Published)) {
+		if r.Name != name || r.Version != version {
+			continue
+		}
+		rank, bestRank := publisherRank(v, account, r), publisherRank(v, account, best)
+		later := r.Published.After(best.Published)
+		if !found || rank < bestRank || rank == bestRank && later == (rank != othersRelease) {
 			best, found = r, true
 		}
 	}

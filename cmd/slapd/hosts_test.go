@@ -98,11 +98,11 @@ func twoHosts(t *testing.T) (left, right *network) {
 func (n *network) path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.namespace.Fd()) }
 
 // hostOf returns HOST:PORT of an instance's URL.
-func hostOf(t testing.TB, i protocol.Instance) string {
-	t.Helper()
+func hostOf(tb testing.TB, i protocol.Instance) string {
+	tb.Helper()
 	u, err := url.Parse(i.Connection["url"])
 	if err != nil || u.Host == "" {
-		t.Fatalf("connection %v: %v", i.Connection, err)
+		tb.Fatalf("connection %v: %v", i.Connection, err)
 	}
 	return u.Host
 }

@@ -41,14 +41,14 @@ func run(m *testing.M) int {
 }
 
 // slapd returns the program, which is built when it is first asked for.
-func slapd(t testing.TB) string {
-	t.Helper()
+func slapd(tb testing.TB) string {
+	tb.Helper()
 	if testing.Short() {
-		t.Skip("runs real peers")
+		tb.Skip("runs real peers")
 	}
 	path, err := program()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }
@@ -56,7 +56,7 @@ func slapd(t testing.TB) string {
 // program builds slapd once: static, as it must be to run inside partitions.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "slapd")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s", "-o", path, ".") //nolint:noctx // it serves all tests, and so belongs to none
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s", "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build slapd: %w: %s", err, strings.TrimSpace(string(out)))

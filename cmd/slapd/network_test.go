@@ -16,25 +16,28 @@ import (
 
 // A network is where peers run: a network namespace of its own, which ends
 // with the last process in it, or, for who may not make one, the computer's.
-type network struct{ namespace *os.File }
+type network struct {
+	namespace *os.File
+	mounts    *os.File // a mount namespace for what is started here, if there is one
+}
 
 // here is the computer's own network.
 var here = &network{}
 
 // newNetwork makes a network with a loopback and nothing else. Instances get
 // the same addresses in every mesh, so tests with real ones are kept apart.
-func newNetwork(t testing.TB) *network {
-	t.Helper()
+func newNetwork(tb testing.TB) *network {
+	tb.Helper()
 	if os.Getuid() != 0 {
 		return here
 	}
 	n, err := makeNetwork()
 	if err != nil {
-		t.Logf("no network namespaces (%v): the computer's own network is used", err)
+		tb.Logf("no network namespaces (%v): the computer's own network is used", err)
 		return here
 	}
-	t.Cleanup(func() { _ = n.namespace.Close() })
-	n.ip(t, "link", "set", "lo", "up")
+	tb.Cleanup(func() { _ = n.namespace.Close() })
+	n.ip(tb, "link", "set", "lo", "up")
 	return n
 }
 
@@ -66,15 +69,45 @@ func (n *network) do(f func() error) error {
 			done <- fmt.Errorf("enter network: %w", err)
 			return
 		}
+		if err := n.enterMounts(); err != nil {
+			done <- fmt.Errorf("enter mounts: %w", err)
+			return
+		}
 		done <- f()
 	}()
 	return <-done
 }
 
+// keepMounts makes a mount namespace for what is started in the network from
+// now on, so that nothing is ever mounted on the computer itself.
+func (n *network) keepMounts() error {
+	return n.do(func() (err error) {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("unshare: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return fmt.Errorf("make mounts private: %w", err)
+		}
+		n.mounts, err = os.Open("/proc/thread-self/ns/mnt")
+		return err
+	})
+}
+
+// enterMounts puts this thread, which is locked, into the mount namespace.
+func (n *network) enterMounts() error {
+	if n.mounts == nil {
+		return nil
+	}
+	if err := unix.Unshare(unix.CLONE_FS); err != nil { // threads that share a root cannot enter
+		return err
+	}
+	return unix.Setns(int(n.mounts.Fd()), unix.CLONE_NEWNS)
+}
+
 // ip runs the program of that name in the network.
-func (n *network) ip(t testing.TB, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "ip", args...)
+func (n *network) ip(tb testing.TB, args ...string) {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), "ip", args...)
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	var out []byte
 	err := n.do(func() (err error) {
@@ -82,7 +115,7 @@ func (n *network) ip(t testing.TB, args ...string) {
 		return err
 	})
 	if err != nil {
-		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+		tb.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 	}
 }
 

@@ -3,7 +3,6 @@ package main_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -34,18 +33,18 @@ type world struct {
 
 // newWorld makes a folder for peers. They are ended, and all that they left
 // is removed, when the test is over.
-func newWorld(t testing.TB, n *network) *world {
-	t.Helper()
-	slapd(t)
-	dir, err := os.MkdirTemp(scratch, "w")
+func newWorld(tb testing.TB, n *network) *world {
+	tb.Helper()
+	slapd(tb)
+	dir, err := os.MkdirTemp(scratch, "w") //nolint:usetesting // below scratch, which marks what is ours
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	w := &world{TB: t, net: n, dir: dir}
-	t.Cleanup(w.close)
+	w := &world{TB: tb, net: n, dir: dir}
+	tb.Cleanup(w.close)
 	return w
 }
 
@@ -299,14 +298,6 @@ func (w *world) slapd(args ...string) (r result) {
 	return result{out.String(), complaint.String(), cmd.ProcessState.ExitCode()}
 }
 
-// read decodes what a command line with --json printed.
-func (r result) read(t testing.TB, v any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(r.out), v); r.code != 0 || err != nil {
-		t.Fatalf("exit code %d, %v: %s%s", r.code, err, r.out, r.complaint)
-	}
-}
-
 // mesh founds a mesh whose peers vote, and waits until all of them are up
 // and known to each other as computers.
 func (w *world) mesh(partitions string, names ...string) []*peer {
@@ -337,17 +328,4 @@ func (p *peer) sees(computers int) {
 		known, err := p.Computers(p.w.Context())
 		return err == nil && len(known) == computers && len(s.Voters) >= voters
 	})
-}
-
-// write makes a file below the world's folder and returns its folder.
-func (w *world) write(name, content string) string {
-	w.Helper()
-	path := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		w.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		w.Fatal(err)
-	}
-	return filepath.Dir(path)
 }

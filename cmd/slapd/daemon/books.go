@@ -243,7 +243,7 @@ func (b *books) Lead(ctx context.Context, p ledger.Principal, c ledger.Command) 
 	if s == nil {
 		return 0, &consensus.NotLeaderError{}
 	}
-	outcome, err := s.Replica.Propose(ctx, p, c)
+	outcome, err := s.Propose(ctx, p, c)
 	return outcome.Index, err
 }
 
@@ -251,6 +251,7 @@ func (b *books) Lead(ctx context.Context, p ledger.Principal, c ledger.Command) 
 // has a seat at the moment.
 type localLog struct{ *books }
 
+// Propose orders a command, where this peer has a seat and leads.
 func (l localLog) Propose(ctx context.Context, command []byte) (uint64, []byte, error) {
 	s := l.Seat()
 	if s == nil {

@@ -20,7 +20,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 		return err
 	}
 	if number > 0 {
-		if err := b.sit(number, d.mesh.Self()); err != nil {
+		if err := b.sit(number, d.mesh.Self()); err != nil { //nolint:contextcheck // a seat outlives the call
 			return err
 		}
 	}
@@ -69,6 +69,7 @@ func newBooks(d *Daemon, self mesh.PeerID) (*books, error) {
 // roundTripper calls other peers, once the mesh is open.
 type roundTripper struct{ d *Daemon }
 
+// RoundTrip implements [http.RoundTripper].
 func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.d.rpc.client.Transport.RoundTrip(r)
 }

@@ -76,6 +76,7 @@ func (c *computer) Wanted(context.Context) (partition.Wanted, error) {
 	return w, nil
 }
 
+// Changed implements [partition.Source].
 func (c *computer) Changed() <-chan struct{} { return c.changed }
 
 // Report tells the ledger what was observed here.

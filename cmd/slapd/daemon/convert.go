@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -86,7 +85,7 @@ func wireRelease(r ledger.Release) protocol.Release {
 		Title:      r.Title,
 		Digest:     string(r.Digest),
 		Types:      r.Types,
-		Parameters: json.RawMessage(r.Schema),
+		Parameters: r.Schema,
 		Published:  true,
 	}
 }
@@ -136,7 +135,7 @@ func wireError(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &refusal) && refusal.Code != ledger.ErrInternal:
-		return &protocol.Error{Code: protocol.Code(refusal.Code), Message: err.Error()}
+		return &protocol.Error{Code: refusal.Code, Message: err.Error()}
 	case errors.Is(err, consensus.ErrAmbiguous):
 		return protocol.Errorf(protocol.ErrUnavailable, "the leader changed while the command was on its way, so it may or may not have been decided: ask again, which is safe (%v)", err)
 	}

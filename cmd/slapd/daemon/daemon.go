@@ -116,7 +116,7 @@ func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error
 	if d.cfg.Version == "" {
 		d.cfg.Version = "dev"
 	}
-	defer func() {
+	defer func() { //nolint:contextcheck // ctx may be why it failed
 		if err != nil {
 			err = errors.Join(err, d.Close())
 		}
@@ -168,7 +168,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	if d.books, err = newBooks(d, identity.ID()); err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	d.mesh, err = mesh.Open(mesh.Config{
+	d.mesh, err = mesh.Open(mesh.Config{ //nolint:contextcheck // a mesh outlives the call
 		Identity:    identity,
 		Credentials: credentials,
 		Socket:      socket,

@@ -46,18 +46,6 @@ func listenAPI(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// listenMesh opens the one UDP socket of the mesh.
-func listenMesh(ctx context.Context, address string) (net.PacketConn, error) {
-	c, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("mesh: UDP port %s is in use (another slapd?): choose another with --listen HOST:PORT (port 0 picks a free one)", address)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("mesh: listen on UDP %s: %w", address, err)
-	}
-	return c, nil
-}
-
 // hostID names this computer's network namespace: two peers with the same
 // id share a loopback, so they reach each other's instances without a
 // tunnel. It says nothing about the computer to whoever does not know its

@@ -123,6 +123,7 @@ func (s *service) publish(ctx context.Context, b *release.Bundle, r *release.Rel
 	return digest, err
 }
 
+// Publish implements [protocol.Software].
 func (s *service) Publish(ctx context.Context, in protocol.PublishInput) (protocol.Release, error) {
 	bundle, err := release.DecodeBundle(in.Profile)
 	if err != nil {
@@ -143,6 +144,7 @@ func (s *service) Publish(ctx context.Context, in protocol.PublishInput) (protoc
 	return wireRelease(published), nil
 }
 
+// Releases implements [protocol.Software].
 func (s *service) Releases(context.Context) ([]protocol.Release, error) {
 	v := s.books.View()
 	if _, err := s.who(v); err != nil {
@@ -164,6 +166,7 @@ func (s *service) Releases(context.Context) ([]protocol.Release, error) {
 	return out, nil
 }
 
+// Supplies implements [protocol.Software].
 func (s *service) Supplies(context.Context) ([]protocol.Supply, error) {
 	v := s.books.View()
 	if _, err := s.who(v); err != nil {
@@ -178,6 +181,7 @@ func (s *service) Supplies(context.Context) ([]protocol.Supply, error) {
 	return out, nil
 }
 
+// Supply implements [protocol.Software].
 func (s *service) Supply(ctx context.Context, in protocol.SupplyInput) (protocol.Supply, error) {
 	v := s.books.View()
 	account, err := s.account(v, "")

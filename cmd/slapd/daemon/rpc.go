@@ -141,7 +141,7 @@ func (e *elsewhereError) Error() string {
 func handle[In, Out any](r *rpc, path string, f func(ctx context.Context, caller mesh.PeerID, in In) (Out, error)) {
 	r.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, req *http.Request) {
 		var in In
-		out, err := func() (out Out, err error) {
+		out, err := func() (out Out, err error) { //nolint:contextcheck // it takes that of the request
 			if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxCall)).Decode(&in); err != nil {
 				return out, &ledger.Refusal{Code: ledger.ErrInvalid, Detail: "call " + path + ": body: " + err.Error()}
 			}

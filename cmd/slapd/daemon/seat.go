@@ -87,6 +87,7 @@ type raftTransport struct {
 	net.Listener
 }
 
+// Dial implements [consensus.Transport].
 func (t raftTransport) Dial(ctx context.Context, peer string) (net.Conn, error) {
 	return t.mesh.Dial(ctx, mesh.PeerID(peer), mesh.KindRaft)
 }

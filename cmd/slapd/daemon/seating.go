@@ -180,7 +180,7 @@ const maxBehind = 64
 // serveSeating lets the leader offer this peer a seat, and others ask.
 func (d *Daemon) serveSeating() {
 	handle(d.rpc, seatPath, func(_ context.Context, caller mesh.PeerID, in seatOffer) (struct{}, error) {
-		return struct{}{}, d.sit(caller, in)
+		return struct{}{}, d.sit(caller, in) //nolint:contextcheck // a seat outlives the call
 	})
 	handle(d.rpc, standingPath, func(ctx context.Context, _ mesh.PeerID, _ struct{}) (Standing, error) {
 		return d.books.Consensus(ctx), nil
@@ -231,7 +231,7 @@ func (d *Daemon) checkSeat(ctx context.Context) error {
 		}
 		if !other.seats(string(d.mesh.Self()), s.number) {
 			d.log.Info("seat was taken away", "seat", s.number)
-			return d.books.stand(s)
+			return d.books.stand(s) //nolint:contextcheck // what was begun is finished
 		}
 		return nil
 	}

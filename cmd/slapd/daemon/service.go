@@ -85,6 +85,7 @@ func (s *service) operator(v *ledger.State, what string) error {
 	return nil
 }
 
+// Status implements [protocol.Fleet].
 func (s *service) Status(ctx context.Context) (protocol.Status, error) {
 	v := s.books.View()
 	p, err := s.who(v)
@@ -160,6 +161,7 @@ func (d *Daemon) warnings(v *ledger.State, c Standing) []string {
 	return out
 }
 
+// Members implements [protocol.Fleet].
 func (s *service) Members(context.Context) ([]protocol.Member, error) {
 	v := s.books.View()
 	if _, err := s.who(v); err != nil {
@@ -219,6 +221,7 @@ func (s *service) member(v *ledger.State, named string) (protocol.Member, error)
 	return protocol.Member{}, protocol.Errorf(protocol.ErrConflict, "peer %s: %d members are called so: give the id", named, len(found))
 }
 
+// SetRole implements [protocol.Fleet].
 func (s *service) SetRole(ctx context.Context, peer string, role protocol.Role) (protocol.Member, error) {
 	m, err := s.member(s.books.View(), peer)
 	if err != nil {
@@ -231,6 +234,7 @@ func (s *service) SetRole(ctx context.Context, peer string, role protocol.Role) 
 	return s.member(v, m.PeerID)
 }
 
+// RemoveMember implements [protocol.Fleet].
 func (s *service) RemoveMember(ctx context.Context, peer string) error {
 	m, err := s.member(s.books.View(), peer)
 	if err != nil {
@@ -240,6 +244,7 @@ func (s *service) RemoveMember(ctx context.Context, peer string) error {
 	return err
 }
 
+// Computers implements [protocol.Fleet].
 func (s *service) Computers(context.Context) ([]protocol.Computer, error) {
 	v := s.books.View()
 	if _, err := s.who(v); err != nil {
@@ -252,6 +257,7 @@ func (s *service) Computers(context.Context) ([]protocol.Computer, error) {
 	return out, nil
 }
 
+// Leave implements [protocol.Fleet].
 func (s *service) Leave(ctx context.Context, in protocol.LeaveInput) error {
 	v := s.books.View()
 	self := ledger.PeerID(s.mesh.Self())
@@ -263,6 +269,7 @@ func (s *service) Leave(ctx context.Context, in protocol.LeaveInput) error {
 	return s.leave(ctx, in.Force)
 }
 
+// CreateToken implements [protocol.People].
 func (s *service) CreateToken(ctx context.Context, in protocol.TokenInput) (protocol.Token, error) {
 	v := s.books.View()
 	m, _ := v.Mesh()
@@ -305,6 +312,7 @@ func (s *service) CreateToken(ctx context.Context, in protocol.TokenInput) (prot
 	return out, nil
 }
 
+// Tokens implements [protocol.People].
 func (s *service) Tokens(context.Context) ([]protocol.Token, error) {
 	v := s.books.View()
 	p, err := s.who(v)
@@ -323,6 +331,7 @@ func (s *service) Tokens(context.Context) ([]protocol.Token, error) {
 	return out, nil
 }
 
+// RevokeToken implements [protocol.People].
 func (s *service) RevokeToken(ctx context.Context, id string) error {
 	_, err := s.propose(ctx, ledger.RevokeToken{ID: ledger.TokenID(id)})
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
+// Request implements [protocol.Instances].
 func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protocol.Instance, error) {
 	v := s.books.View()
 	account, err := s.account(v, in.Account)
@@ -74,6 +75,7 @@ func (s *service) check(ctx context.Context, found resolved, in protocol.Request
 	return nil
 }
 
+// Instances implements [protocol.Instances].
 func (s *service) Instances(_ context.Context, q protocol.InstanceQuery) ([]protocol.Instance, error) {
 	v := s.books.View()
 	found, err := s.selected(v, q)
@@ -126,6 +128,7 @@ func (s *service) instance(v *ledger.State, ref protocol.Ref) (ledger.Instance, 
 	return i, nil
 }
 
+// Instance implements [protocol.Instances].
 func (s *service) Instance(_ context.Context, ref protocol.Ref) (protocol.Instance, error) {
 	v := s.books.View()
 	i, err := s.instance(v, ref)
@@ -137,6 +140,7 @@ func (s *service) Instance(_ context.Context, ref protocol.Ref) (protocol.Instan
 	return out, nil
 }
 
+// SetState implements [protocol.Instances].
 func (s *service) SetState(ctx context.Context, ref protocol.Ref, state protocol.RequestedState) (protocol.Instance, error) {
 	account, err := s.account(s.books.View(), ref.Account)
 	if err != nil {
@@ -153,6 +157,7 @@ func (s *service) SetState(ctx context.Context, ref protocol.Ref, state protocol
 	return wireInstance(v, i), nil
 }
 
+// Watch implements [protocol.Instances].
 func (s *service) Watch(ctx context.Context, q protocol.InstanceQuery) iter.Seq2[protocol.Instance, error] {
 	return func(yield func(protocol.Instance, error) bool) {
 		if err := s.watch(ctx, q, yield); err != nil {

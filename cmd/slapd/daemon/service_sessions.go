@@ -18,6 +18,7 @@ import (
 // Logs and programs are where the instance is: a call about one that runs on
 // another computer is passed on to its peer.
 
+// Logs implements [protocol.Sessions].
 func (s *service) Logs(ctx context.Context, ref protocol.Ref, q protocol.LogQuery) (io.ReadCloser, error) {
 	i, host, err := s.host(ref, "logs")
 	if err != nil {
@@ -39,8 +40,10 @@ type closeBoth struct {
 	after io.Closer
 }
 
+// Close closes the logs, then the client that they came through.
 func (c closeBoth) Close() error { return errors.Join(c.ReadCloser.Close(), c.after.Close()) }
 
+// Exec implements [protocol.Sessions].
 func (s *service) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInput, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	i, host, err := s.host(ref, "exec")
 	if err != nil {

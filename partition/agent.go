@@ -124,8 +124,8 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // rest is how long the agent does not ask again what is wanted after it took
 // so long to act on the answer: a busy ledger changes a thousand times a
-// second, and to follow it takes no more than a fifth of the time.
-func rest(took time.Duration) time.Duration { return min(4*max(0, took), 250*time.Millisecond) }
+// second, and to follow it takes no more than a tenth of the time.
+func rest(took time.Duration) time.Duration { return min(9*max(0, took), 250*time.Millisecond) }
 
 // look finds what earlier agents left, and learns what is wanted. It fails
 // only when ctx is done.

@@ -45,16 +45,18 @@ func (d *Daemon) runTunnels(ctx context.Context) error {
 	defer rest.Stop()
 	var last []tunnel.Service
 	for {
+		begun := d.cfg.Clock()
 		if services := tunnels(d.books.View(), self, d.host); !slices.Equal(services, last) {
 			d.tunnels.Set(services)
 			last = services
 		}
+		took := d.cfg.Clock().Sub(begun)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
 		}
-		rest.Reset(tunnelRest)
+		rest.Reset(max(tunnelRest, 20*took))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -63,8 +65,9 @@ func (d *Daemon) runTunnels(ctx context.Context) error {
 	}
 }
 
-// tunnelRest is how long changes are collected before the list is made anew:
-// a busy ledger changes a thousand times a second.
+// tunnelRest is how long changes are collected, at least, before the list is
+// made anew: a busy ledger changes a thousand times a second, and a list of
+// thousands of instances takes a while.
 const tunnelRest = 50 * time.Millisecond
 
 // tunnels lists what is served elsewhere and should be reachable from here.

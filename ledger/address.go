@@ -5,9 +5,10 @@ import "net/netip" //nolint:depguard // addresses are values; nothing here touch
 // An Address is that of an instance, on every computer of the mesh.
 type Address = netip.Addr
 
-// Addresses are given out from 127.64.0.1 on, and used again only when all
-// have been: a client that still knows the URL of a destroyed instance
-// should not reach a stranger's.
+// Addresses are given out one after another, from a place of the mesh's own on
+// so that two meshes on one computer seldom meet, and used again only when all
+// have been: a client that still knows the URL of a destroyed instance should
+// not reach a stranger's.
 const (
 	firstAddress = 127<<24 | 64<<16 // 127.64.0.0/10
 	addresses    = 1<<22 - 2        // without the first and the last
@@ -15,8 +16,9 @@ const (
 
 // nextAddress returns an address that nobody holds.
 func (s *State) nextAddress() (Address, error) {
-	if n := s.counters.Address + 1; n <= addresses {
-		n += firstAddress
+	if s.counters.Address < addresses {
+		mesh, _ := s.Mesh()
+		n := firstAddress + 1 + (mesh.FirstAddress+s.counters.Address)%addresses
 		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), nil
 	}
 	if _, r, ok := s.returned.tree.Min(); ok {

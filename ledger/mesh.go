@@ -14,6 +14,10 @@ type Mesh struct {
 	Operator AccountName `cbor:"6,keyasint"`           // the account that init made
 	LastSeat uint64      `cbor:"7,keyasint"`           // the seat given last; seats are never reused
 	Created  time.Time   `cbor:"8,keyasint"`
+
+	// FirstAddress is how many addresses of the network come before the first
+	// one that is given out.
+	FirstAddress uint32 `cbor:"9,keyasint,omitempty"`
 }
 
 // An Account owns computers and instances, and asks.

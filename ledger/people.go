@@ -16,6 +16,10 @@ type Found struct {
 	Peer      PeerID      `cbor:"5,keyasint"`
 	PeerName  string      `cbor:"6,keyasint"`
 	PublicKey []byte      `cbor:"7,keyasint"`
+
+	// FirstAddress is drawn at random: see [Mesh]. What is too large begins
+	// anew.
+	FirstAddress uint32 `cbor:"8,keyasint,omitempty"`
 }
 
 // Kind returns "found".
@@ -46,7 +50,7 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 	return []Event{Founded{
 		Mesh{
 			Name: c.Name, ID: c.ID, Epoch: 1, Open: c.Open, Rules: 1,
-			Operator: c.Account, LastSeat: 1, Created: x.At,
+			Operator: c.Account, LastSeat: 1, Created: x.At, FirstAddress: c.FirstAddress % addresses,
 		},
 		Account{Name: c.Account, Operator: true, Created: x.At},
 		Peer{

@@ -46,7 +46,7 @@ func (d *Daemon) foundMesh(ctx context.Context, plan founding) error {
 	}
 	c := ledger.Found{
 		Name: plan.Name, ID: d.mesh.ID(), Open: plan.Open, Account: plan.Account,
-		Peer: ledger.PeerID(d.mesh.Self()), PeerName: d.settings.Name, PublicKey: identity.PublicKey(),
+		Peer: ledger.PeerID(d.mesh.Self()), PeerName: d.settings.Name, PublicKey: identity.PublicKey(), FirstAddress: plan.FirstAddress,
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

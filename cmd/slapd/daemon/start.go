@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,9 @@ type founding struct {
 	Name    string             `json:"name"`
 	Open    bool               `json:"open,omitempty"`
 	Account ledger.AccountName `json:"account"`
+
+	// FirstAddress is where the mesh begins to give out addresses.
+	FirstAddress uint32 `json:"first_address"`
 }
 
 // FoundOptions says what mesh to found.
@@ -50,7 +54,11 @@ func Found(cfg Config, opt FoundOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	plan := founding{opt.Mesh, opt.Open, ledger.AccountName(opt.Account)}
+	var draw [4]byte
+	if _, err := rand.Read(draw[:]); err != nil {
+		return fmt.Errorf("found a mesh: %w", err)
+	}
+	plan := founding{opt.Mesh, opt.Open, ledger.AccountName(opt.Account), binary.BigEndian.Uint32(draw[:])}
 	if plan.Name == "" {
 		plan.Name = settings.Name
 	}

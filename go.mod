@@ -3,28 +3,27 @@ module github.com/slapmesh/slapmesh
 go 1.26.0
 
 require (
-	github.com/anishathalye/porcupine v1.3.1
-	github.com/danielgtaylor/huma/v2 v2.37.2
-	github.com/fxamacker/cbor/v2 v2.9.6
-	github.com/go-sql-driver/mysql v1.10.1
-	github.com/hashicorp/go-hclog v1.6.3
-	github.com/hashicorp/memberlist v0.7.0
-	github.com/hashicorp/raft v1.8.0
-	github.com/hashicorp/raft-boltdb/v2 v2.3.0
-	github.com/jackc/pgx/v5 v5.12.0
-	github.com/landlock-lsm/go-landlock v0.11.0
-	github.com/quic-go/quic-go v0.65.0
-	github.com/rogpeppe/go-internal v1.14.1
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
-	github.com/tidwall/btree v1.8.2
-	github.com/urfave/cli/v2 v2.27.7
-	go.etcd.io/bbolt v1.5.0
-	go.starlark.net v0.0.0-20260908191801-89a6a09411d5
-	go.uber.org/goleak v1.3.0
-	golang.org/x/sync v0.24.0
-	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.47.0
-	pgregory.net/rapid v1.3.0
+	github.com/anishathalye/porcupine v1.3.1 // tests: histories are linearizable
+	github.com/danielgtaylor/huma/v2 v2.37.2 // REST with an OpenAPI document from Go types
+	github.com/fxamacker/cbor/v2 v2.9.6 // one byte form of all that is logged, signed or hashed
+	github.com/go-sql-driver/mysql v1.10.1 // tests: a client of MariaDB
+	github.com/hashicorp/go-hclog v1.6.3 // raft's logger interface
+	github.com/hashicorp/memberlist v0.7.0 // gossip: who is here
+	github.com/hashicorp/raft v1.8.0 // consensus
+	github.com/hashicorp/raft-boltdb/v2 v2.3.0 // the durable log of raft; 2.3.1 would need a replace
+	github.com/jackc/pgx/v5 v5.12.0 // tests: a client of PostgreSQL
+	github.com/quic-go/quic-go v0.65.0 // streams and datagrams over one UDP socket; simnet in tests
+	github.com/rogpeppe/go-internal v1.14.1 // tests: sessions of the command line
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: what profiles declare is JSON Schema
+	github.com/tidwall/btree v1.8.2 // ordered tables that copy in constant time
+	github.com/urfave/cli/v2 v2.27.7 // flags of the command line
+	go.etcd.io/bbolt v1.5.0 // options of raft-boltdb's file
+	go.starlark.net v0.0.0-20260908191801-89a6a09411d5 // profiles
+	go.uber.org/goleak v1.3.0 // tests: nothing runs on after Close
+	golang.org/x/sync v0.24.0 // groups of goroutines that fail together
+	golang.org/x/sys v0.49.0 // system calls of the sandbox and the supervisor
+	golang.org/x/term v0.47.0 // is there a terminal to draw progress on
+	pgregory.net/rapid v1.3.0 // tests: properties
 )
 
 require (
@@ -54,5 +53,4 @@ require (
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/tools v0.48.0 // indirect
-	kernel.org/pub/linux/libs/security/libcap/psx v1.2.77 // indirect
 )

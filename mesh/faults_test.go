@@ -88,6 +88,7 @@ func TestKilledPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(time.Hour)
 		dead.Silence()
 		began := time.Now()
 		if _, err := io.ReadAll(c); err == nil {
@@ -100,6 +101,11 @@ func TestKilledPeer(t *testing.T) {
 		}
 		if s := peers[0].state(dead.Self()); s != mesh.StateSuspect && s != mesh.StateFailed {
 			t.Errorf("it is %s", s)
+		}
+		for _, m := range peers[0].Members() {
+			if m.ID == dead.Self() && m.Since.Before(began) {
+				t.Errorf("it is %s since %v before it died", m.State, began.Sub(m.Since))
+			}
 		}
 		again := time.Now()
 		if _, err := peers[1].Dial(context.Background(), dead.Self(), mesh.KindRaft); err == nil {

@@ -49,8 +49,9 @@ type record struct {
 	descriptor  Descriptor
 	state       State
 	since       time.Time
-	unreachable bool   // gossip says alive, our own connections say no
-	last        string // remote address of the latest connection
+	unreachable bool      // gossip says alive, our own connections say no
+	lost        time.Time // since when, if so
+	last        string    // remote address of the latest connection
 }
 
 // A book is the list of known peers: their descriptors and states. It tells
@@ -151,7 +152,7 @@ func (b *book) lost(id PeerID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if r, ok := b.records[id]; ok && !r.unreachable {
-		r.unreachable = true
+		r.unreachable, r.lost = true, b.clock()
 		b.changedLocked()
 	}
 }
@@ -227,7 +228,7 @@ func (b *book) members() []Member {
 		case id == b.self:
 			m.Path = PathSelf
 		case r.unreachable && m.State == StateAlive:
-			m.State = StateSuspect
+			m.State, m.Since = StateSuspect, r.lost
 		}
 		all = append(all, m)
 	}

@@ -149,7 +149,11 @@ func (w *world) settledWithout(dead *testPeer) {
 		}
 		return true
 	})
-	w.logf("its seat is another's after %v", time.Since(at))
+	took := time.Since(at)
+	w.logf("its seat is another's after %v", took)
+	if took < dead.config.Voters.Grace-2*time.Second {
+		w.t.Errorf("the seat of %s was another's after %v, before the time of grace", dead.name, took)
+	}
 }
 
 // isLost waits until the ledger has it that a peer's computer is silent.

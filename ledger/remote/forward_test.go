@@ -186,3 +186,30 @@ func TestDeafLeader(t *testing.T) {
 		time.Sleep(time.Minute) // the deaf call ends by itself
 	})
 }
+
+// TestElectionEndsTheWait has a command wait while nobody leads: it is asked
+// again as soon as the log names a leader, not when the pause is over.
+func TestElectionEndsTheWait(t *testing.T) {
+	inMesh(t, three, func(m *mesh) {
+		t := m.t
+		transport := m.as("v2")
+		defer transport.CloseIdleConnections()
+		f := m.forwarder("v2", transport, nil)
+		m.elect("")
+		done := make(chan error, 1)
+		go func() {
+			_, err := f.Propose(t.Context(), remote.Credential{}, ledger.Offer{Partitions: 7})
+			done <- err
+		}()
+		time.Sleep(2 * time.Second) // pauses have grown to 200 ms
+		m.elect("v3")
+		began := time.Now()
+		f.Moved("v3")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 20*time.Millisecond {
+			t.Errorf("took %v though it was known who leads", took)
+		}
+	})
+}

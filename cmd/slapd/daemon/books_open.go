@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/ledger/remote"
@@ -98,6 +99,7 @@ func (b *books) followSlice(ctx context.Context) error {
 		}
 		follow, cancel := context.WithCancel(ctx)
 		stop := afterClose(switched, cancel)
+		b.findVoters(follow)
 		err := b.slice.Run(follow)
 		stop()
 		cancel()
@@ -134,6 +136,21 @@ func (b *books) followLeader(ctx context.Context) error {
 		stop()
 	}
 	return nil
+}
+
+// findVoters returns when somebody has told who votes. A newcomer would
+// otherwise try to follow others that do not hold the ledger either.
+func (b *books) findVoters(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for wait := 10 * time.Millisecond; len(b.Consensus(ctx).Voters) == 0; wait = min(2*wait, time.Second) {
+		pause.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+	}
 }
 
 // serve lets other peers propose to this one and follow the ledger from it,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slapmesh/slapmesh/mesh"
@@ -99,6 +100,7 @@ func TestKilledPeer(t *testing.T) {
 		} else {
 			t.Logf("a held stream ended after %v", d)
 		}
+		synctest.Wait() // whoever closed the connection also notes why
 		if s := peers[0].state(dead.Self()); s != mesh.StateSuspect && s != mesh.StateFailed {
 			t.Errorf("it is %s", s)
 		}

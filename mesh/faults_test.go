@@ -27,13 +27,13 @@ func TestRestart(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, func(w *world) {
 				t := w.t
-				peers := w.start(3)
+				peers := w.start(12) // more than it tells of itself directly
 				c := w.config()
 				c.Dir = t.TempDir()
 				p := w.open(c)
 				p.AddSeeds(peers[0].Seeds())
-				p.untilAlive(t, 4)
-				peers[1].untilAlive(t, 4)
+				p.untilAlive(t, 13)
+				peers[1].untilAlive(t, 13)
 				p.echo(mesh.KindRPC)
 				if _, err := say(context.Background(), peers[1], p.Self(), mesh.KindRPC, "x"); err != nil {
 					t.Fatal(err)
@@ -49,7 +49,7 @@ func TestRestart(t *testing.T) {
 				p = w.open(c) // knows the others from its state folder
 				p.echo(mesh.KindRPC)
 				began := time.Now()
-				p.untilAlive(t, 4)
+				p.untilAlive(t, 13)
 				t.Logf("sees the others after %v", time.Since(began))
 				for _, other := range peers {
 					other.until(t, "knows the new address", func(all []mesh.Member) bool {

@@ -40,6 +40,8 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 		return err
 	case string(desc.Peer) != n.Name || !n.Addr.Equal(syntheticIP(desc.Peer)):
 		return errors.New("the descriptor is another peer's")
+	case desc.Peer == d.g.self:
+		return nil // when others tell what this peer said before it restarted, memberlist says it anew, to all
 	case d.g.wall.revoked(desc.Peer):
 		return errors.New("the peer was removed from the mesh")
 	case !d.g.book.put(desc):

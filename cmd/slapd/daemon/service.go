@@ -173,8 +173,13 @@ func (s *service) Members(context.Context) ([]protocol.Member, error) {
 func (d *Daemon) members(v *ledger.State) []protocol.Member {
 	known := d.mesh.Members()
 	out := make([]protocol.Member, 0, len(known))
+	_, founded := v.Mesh()
 	for _, m := range known {
-		out = append(out, wireMember(v, m))
+		// Gossip may still tell of one who left; the ledger says who is a member.
+		_, member := v.Peer(ledger.PeerID(m.ID))
+		if member || !founded || m.State == mesh.StateAlive {
+			out = append(out, wireMember(v, m))
+		}
 	}
 	sortMembers(out)
 	return out

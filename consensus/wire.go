@@ -218,13 +218,9 @@ func (w *wire) announcement(term, commit uint64) *raft.AppendEntriesRequest {
 func (w *wire) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	<-w.ready
 	const tries = 10
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for range tries {
-		select {
-		case <-w.closed:
+	for n := range tries {
+		if n > 0 && !w.rest(w.timing.Heartbeat/tries) {
 			return ErrClosed
-		case <-timer.C:
 		}
 		if w.raft.State() != raft.Candidate {
 			break
@@ -234,9 +230,20 @@ func (w *wire) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args 
 		if err != nil || resp.Granted || resp.Term > args.Term {
 			return err
 		}
-		timer.Reset(w.timing.Heartbeat / tries)
 	}
 	return nil
+}
+
+// rest waits, and reports whether the wire is still open then.
+func (w *wire) rest(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-w.closed:
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // enter notes that the leader has a term, and reports whether it is new.

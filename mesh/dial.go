@@ -165,31 +165,35 @@ func dialAny(ctx context.Context, t *quic.Transport, addresses []string, tlsConf
 		err  error
 	}
 	results := make(chan result)
-	next := time.NewTimer(0)
+	next := time.NewTimer(dialStagger)
 	defer next.Stop()
 	tried, running := 0, 0
+	try := func() {
+		if tried == len(addresses) {
+			return
+		}
+		address := addresses[tried]
+		tried++
+		running++
+		go func() {
+			c, err := dialOne(ctx, t, address, tlsConfig, config)
+			results <- result{c, err}
+		}()
+		next.Reset(dialStagger)
+	}
+	try()
 	var errs []error
 	var winner *quic.Conn
 	for winner == nil && (running > 0 || tried < len(addresses)) {
 		select {
 		case <-next.C:
-			if tried == len(addresses) {
-				continue
-			}
-			address := addresses[tried]
-			tried++
-			running++
-			go func() {
-				c, err := dialOne(ctx, t, address, tlsConfig, config)
-				results <- result{c, err}
-			}()
-			next.Reset(dialStagger)
+			try()
 		case r := <-results:
 			running--
 			winner = r.conn
 			if r.err != nil {
 				errs = append(errs, r.err)
-				next.Reset(0)
+				try()
 			}
 		}
 	}

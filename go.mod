@@ -10,7 +10,8 @@ require (
 	github.com/hashicorp/go-hclog v1.6.3 // raft's logger interface
 	github.com/hashicorp/memberlist v0.7.0 // gossip: who is here
 	github.com/hashicorp/raft v1.8.0 // consensus
-	github.com/hashicorp/raft-boltdb/v2 v2.3.0 // the durable log of raft; 2.3.1 would need a replace
+	github.com/hashicorp/raft-boltdb/v2 v2.3.0 // raft's few stable values; 2.3.1 would need a replace
+	github.com/hashicorp/raft-wal v0.4.1 // raft's log: one sync an append; 0.4.2 needs an older go-metrics than raft
 	github.com/jackc/pgx/v5 v5.12.0 // tests: a client of PostgreSQL
 	github.com/quic-go/quic-go v0.65.0 // streams and datagrams over one UDP socket; simnet in tests
 	github.com/rogpeppe/go-internal v1.14.1 // tests: sessions of the command line
@@ -29,7 +30,11 @@ require (
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/armon/go-metrics v0.4.1 // indirect
+	github.com/benbjohnson/immutable v0.4.0 // indirect
 	github.com/boltdb/bolt v1.3.1 // indirect
+	github.com/coreos/etcd v3.3.27+incompatible // indirect
+	github.com/coreos/go-systemd v0.0.0-20191104093116-d3cd4ed1dbcf // indirect
+	github.com/coreos/pkg v0.0.0-20220810130054-c7d1c02cb6cf // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/fatih/color v1.13.0 // indirect
 	github.com/google/btree v1.1.3 // indirect
@@ -49,8 +54,9 @@ require (
 	github.com/sean-/seed v0.0.0-20170313163322-e2103e2c3529 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
-	golang.org/x/crypto v0.54.0 // indirect
-	golang.org/x/net v0.57.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
-	golang.org/x/tools v0.48.0 // indirect
+	golang.org/x/crypto v0.57.0 // indirect
+	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
+	golang.org/x/net v0.59.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
+	golang.org/x/tools v0.51.0 // indirect
 )

@@ -65,7 +65,9 @@ func openOn(cfg Config, t Transport, m Machine, openStore func(string, logstore.
 	if n.codec, err = newCodec(); err != nil {
 		return nil, fmt.Errorf("consensus: open: %w", err)
 	}
-	n.store, err = openStore(filepath.Join(dir, "log.db"), logstore.Options{
+	logger := newRaftLog(cfg.Log, cfg.Clock, n.draining)
+	n.store, err = openStore(dir, logstore.Options{
+		Log:          logger,
 		WriteTimeout: cfg.WriteTimeout,
 		StallAfter:   cfg.StallAfter,
 		Early:        n.early,
@@ -74,7 +76,7 @@ func openOn(cfg Config, t Transport, m Machine, openStore func(string, logstore.
 		return nil, fmt.Errorf("consensus: open: %w", err)
 	}
 	n.link, n.hangUp = newLink(n.id, t)
-	if err := n.start(dir, m); err != nil {
+	if err := n.start(dir, m, logger); err != nil {
 		n.hangUp()
 		return nil, errors.Join(fmt.Errorf("consensus: open %s: %w", dir, err), n.link.Close(), n.store.Close())
 	}
@@ -107,8 +109,7 @@ func seatDir(cfg Config) (string, error) {
 }
 
 // start starts raft on the opened store and link.
-func (n *Node) start(dir string, m Machine) error {
-	logger := newRaftLog(n.cfg.Log, n.cfg.Clock, n.draining)
+func (n *Node) start(dir string, m Machine, logger *raftLog) error {
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, keepSnapshots, logger)
 	if err != nil {
 		return err

@@ -1,7 +1,7 @@
 // Package logstore keeps raft's log and its few stable values on one disk that
 // may be slow, hang or fail.
 //
-// [Open] puts a [Store] over a raft-boltdb file; [New] puts one over any
+// [Open] puts a [Store] over files in a folder; [New] puts one over any
 // [Disk]. All writes go through one goroutine, in order, so that a write which
 // never returns holds up nobody who can do without it:
 //
@@ -26,10 +26,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 )
 
-// A Disk is what keeps the log. Each write is durable when it returns.
+// A Disk is what keeps the log, without gaps. Each write is durable when it
+// returns.
 type Disk interface {
 	raft.LogStore
 	raft.StableStore
@@ -50,6 +52,9 @@ type Options struct {
 	// StallAfter is how long a write may take before Stalled tells of it.
 	// Default 2s, at most WriteTimeout.
 	StallAfter time.Duration
+
+	// Log receives what [Open] and its files have to tell. Default: discarded.
+	Log hclog.Logger
 
 	// Early tells whether entries may be reported as stored before they are.
 	// It is asked for each StoreLogs, by the goroutine that called it. Nil
@@ -284,6 +289,10 @@ func (s *Store) GetLog(index uint64, log *raft.Log) error {
 	s.mu.Unlock()
 	return s.disk.GetLog(index, log)
 }
+
+// IsMonotonic implements [raft.MonotonicLogStore]: a snapshot from elsewhere
+// makes raft begin anew, rather than leave a gap.
+func (s *Store) IsMonotonic() bool { return true }
 
 // FirstIndex returns the index of the oldest entry kept, or 0.
 func (s *Store) FirstIndex() (uint64, error) { return s.disk.FirstIndex() }

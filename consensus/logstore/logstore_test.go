@@ -2,7 +2,6 @@ package logstore_test
 
 import (
 	"errors"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -137,37 +136,4 @@ func TestFailureIsFinal(t *testing.T) {
 		}
 		_ = s.Close()
 	})
-}
-
-func TestFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log.db")
-	for round := range uint64(3) {
-		s, err := logstore.Open(path, logstore.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if last, err := s.LastIndex(); err != nil || last != round {
-			t.Errorf("last index %d, %v; want %d", last, err, round)
-		}
-		if err := s.StoreLog(entry(round + 1)[0]); err != nil {
-			t.Error(err)
-		}
-		if err := s.Set([]byte("k"), []byte("v")); err != nil {
-			t.Error(err)
-		}
-		if v, err := s.Get([]byte("k")); err != nil || string(v) != "v" {
-			t.Errorf("got %q, %v", v, err)
-		}
-		if round == 0 {
-			if _, err := logstore.Open(path, logstore.Options{}); !errors.Is(err, logstore.ErrInUse) {
-				t.Errorf("open twice: %v", err)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := logstore.Open(filepath.Join(t.TempDir(), "no", "log.db"), logstore.Options{}); err == nil {
-		t.Error("opened in a folder that is not there")
-	}
 }

@@ -99,8 +99,34 @@ func conclude(ctx context.Context, cfg *Config, line *line, err error) int {
 		fmt.Fprintf(cfg.Err, "%s: interrupted\n", name)
 		return exitFailed
 	}
-	fmt.Fprintf(cfg.Err, "%s: %s\n", name, oneLine(err.Error()))
+	fmt.Fprintf(cfg.Err, "%s: %s\n", name, oneLine(once(line.verb, err)))
 	return exitFailed
+}
+
+// once is an error without what it begins with if that only repeats the verb,
+// behind whose name it is printed: those who refuse say what they were asked,
+// for callers that have asked more than one thing. An error about who asks
+// keeps all its words: "token" there is not the verb.
+func once(v *verb, err error) string {
+	text := err.Error()
+	if protocol.CodeOf(err) == protocol.ErrUnauthorized {
+		return text
+	}
+	for ; v != nil && v.name != ""; v = v.parent {
+		rest, same := strings.CutPrefix(text, v.name)
+		if !same {
+			continue
+		}
+		if cause, ok := strings.CutPrefix(rest, ": "); ok { // leave: …
+			return cause
+		}
+		rest = strings.TrimPrefix(rest, " of") // role of a: …
+		object, _, ok := strings.Cut(strings.TrimPrefix(rest, " "), ": ")
+		if ok && strings.HasPrefix(rest, " ") && !strings.Contains(object, " ") { // request db1: …
+			return rest[1:]
+		}
+	}
+	return text
 }
 
 // run hands an arranged line to urfave, which reads the flags, and then to its

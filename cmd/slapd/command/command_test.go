@@ -3,10 +3,12 @@ package command_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
+	"github.com/slapmesh/slapmesh/protocol"
 )
 
 // verbs are all commands, as the help lists them.
@@ -55,6 +57,33 @@ func TestHelp(t *testing.T) {
 					t.Errorf("%v: %d characters: %s", path, len(line), line)
 				}
 			}
+		}
+	}
+}
+
+// An error that repeats the verb is printed with one of both.
+func TestSaysThingsOnce(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		err  error
+		want string
+	}{
+		{[]string{"join", "h"}, errors.New("join h:7527: refused: token t1 is used up"), "slapd join: h:7527: refused: token t1 is used up"},
+		{[]string{"join", "h"}, errors.New("join: a token is needed"), "slapd join: a token is needed"},
+		{[]string{"join", "h"}, errors.New("join format 9 is not known: upgrade"), "slapd join: join format 9 is not known: upgrade"},
+		{[]string{"join", "h"}, errors.New("joining: no"), "slapd join: joining: no"},
+		{[]string{"run"}, errors.New("state folder x: in use"), "slapd run: state folder x: in use"},
+		{[]string{"leave"}, protocol.Errorf(protocol.ErrConflict, "leave: instances are placed here"), "slapd leave: instances are placed here"},
+		{[]string{"leave"}, protocol.Errorf(protocol.ErrForbidden, "leave: leave: no"), "slapd leave: leave: no"},
+		{[]string{"stop", "x"}, protocol.Errorf(protocol.ErrConflict, "instance x: it is being destroyed"), "slapd stop: instance x: it is being destroyed"},
+		{[]string{"exec", "x", "nope"}, protocol.Errorf(protocol.ErrNotFound, "exec nope: no such program"), "slapd exec: nope: no such program"},
+		{[]string{"members", "role", "a", "user"}, protocol.Errorf(protocol.ErrConflict, "role of a: it alone may hold the ledger"), "slapd members role: a: it alone may hold the ledger"},
+		{[]string{"members", "remove", "a"}, protocol.Errorf(protocol.ErrForbidden, "remove a: only an operator removes peers"), "slapd members remove: a: only an operator removes peers"},
+		{[]string{"token", "create"}, protocol.Errorf(protocol.ErrForbidden, "token: only an operator makes tokens"), "slapd token create: only an operator makes tokens"},
+		{[]string{"token", "list"}, protocol.Errorf(protocol.ErrUnauthorized, "token: not known to this peer"), "slapd token list: token: not known to this peer"},
+	} {
+		if got := command.Complaint(tc.args, tc.err); got != tc.want+"\n" {
+			t.Errorf("%v: %q, want %q", tc.args, got, tc.want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
@@ -37,7 +38,7 @@ func (d *Daemon) Admit(ctx context.Context, a mesh.Admission) (mesh.AdmissionRep
 		return err
 	})
 	if code := ledger.CodeOf(err); code != "" && code != ledger.ErrInternal {
-		return reply, mesh.Refuse(err.Error())
+		return reply, mesh.Refuse(strings.TrimPrefix(err.Error(), "admit "+a.Name+": ")) // it is the newcomer that is told
 	}
 	return reply, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -233,8 +234,18 @@ func (b *books) standUp(s *seat) error {
 // leader is, and returns the index of the decision.
 func (b *books) Propose(ctx context.Context, who remote.Credential, c ledger.Command) (uint64, error) {
 	outcome, err := b.forward.Propose(ctx, who, c)
+	if refusal, ok := errors.AsType[*ledger.Refusal](err); ok && refusal.Code == ledger.ErrUnavailable {
+		detail := strings.TrimPrefix(refusal.Detail, c.Kind()+": ") // who asked may know it by another name
+		if b.hopeless() {
+			detail += "; " + stillWorks
+		}
+		err = &ledger.Refusal{Code: refusal.Code, Detail: detail}
+	}
 	return outcome.Index, err
 }
+
+// stillWorks is what a peer can do that reaches no majority.
+const stillWorks = "what runs goes on running, and status, list, show and logs of what runs here work from what this peer knows"
 
 // Lead has the mesh decide c for p, for whom this peer vouches as the leader.
 // It fails where this peer does not lead.
@@ -299,7 +310,7 @@ func (b *books) awaitLeader(ctx context.Context) error {
 			return nil
 		}
 		if b.hopeless() {
-			return &ledger.Refusal{Code: ledger.ErrUnavailable, Detail: "this peer reaches no majority of the voters: nothing new can be decided until they are back; what runs goes on running"}
+			return &ledger.Refusal{Code: ledger.ErrUnavailable, Detail: "this peer reaches no majority of the voters: nothing new can be decided until they are back; " + stillWorks}
 		}
 		select {
 		case <-ctx.Done():

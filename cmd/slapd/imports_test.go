@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"ledger/placement":          {"ledger/table"},
 	"ledger":                    {"ledger/placement", "ledger/table"},
 	"ledger/view":               {"ledger"},
+	"ledger/journal":            {},
 	"ledger/replica":            {"ledger", "ledger/view"},
 	"ledger/remote":             {"ledger", "ledger/view"},
 	"partition/release":         {},

@@ -3,6 +3,8 @@ package command
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -12,11 +14,13 @@ func joinVerb() *verb {
 		name: "join", args: "HOST[:PORT][#FINGERPRINT]", min: 1, max: 1,
 		brief: "join a mesh through any of its peers, then run",
 		about: "A private mesh wants a token: \"slapd init\" and \"slapd token create\" print the whole\n" +
-			"line. An open mesh wants its fingerprint behind the address. The token may also be\n" +
-			"in SLAPD_TOKEN.",
+			"line. An open mesh wants its fingerprint behind the address. Other users of this\n" +
+			"computer can read --token while slapd runs; SLAPD_TOKEN and --token-file keep it\n" +
+			"from them.",
 		options: func() []cli.Flag {
 			return append([]cli.Flag{
-				&cli.StringFlag{Name: "token", Usage: "what admits this computer: `slapd1-…`"},
+				&cli.StringFlag{Name: "token", Usage: "what admits this computer: `slapd1-…` (SLAPD_TOKEN)"},
+				&cli.StringFlag{Name: "token-file", Usage: "read the token from `FILE`; - is standard input"},
 				&cli.BoolFlag{Name: "enroll-only", Usage: "do not run; \"slapd run\" does"},
 			}, runFlags()...)
 		},
@@ -24,16 +28,50 @@ func joinVerb() *verb {
 			"slapd join 192.0.2.1 --token slapd1-…",
 			"slapd join mesh.example.org:7527#ab12…",
 			"slapd join 192.0.2.1 --token slapd1-… --name attic --label country=FR",
+			"slapd join 192.0.2.1 --token-file /root/token",
 		},
 		run: func(ctx context.Context, i *invocation) error {
 			run, err := i.runOptions()
 			if err != nil {
 				return err
 			}
+			token, err := i.joinToken()
+			if err != nil {
+				return err
+			}
 			return i.Peer.Join(ctx, JoinOptions{
-				RunOptions: run, Address: i.args[0], EnrollOnly: i.Bool("enroll-only"),
-				Token: cmp.Or(i.String("token"), i.Env("SLAPD_TOKEN")),
+				RunOptions: run, Address: i.args[0], EnrollOnly: i.Bool("enroll-only"), Token: token,
 			})
 		},
 	}
+}
+
+// joinToken reads the token from the one place where it was given. It returns
+// "" if it was given nowhere, as for an open mesh.
+func (i *invocation) joinToken() (string, error) {
+	var given []string
+	for _, flag := range []string{"token", "token-file"} {
+		if i.IsSet(flag) {
+			given = append(given, "--"+flag)
+		}
+	}
+	token := cmp.Or(i.String("token"), i.Env("SLAPD_TOKEN"))
+	if i.Env("SLAPD_TOKEN") != "" {
+		given = append(given, "SLAPD_TOKEN")
+	}
+	if len(given) > 1 {
+		return "", usagef("the token is in %s: give it once", strings.Join(given, " and in "))
+	}
+	if !i.IsSet("token-file") {
+		return strings.TrimSpace(token), nil
+	}
+	name := i.String("token-file")
+	data, err := i.file(name)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	if token = strings.TrimSpace(string(data)); token == "" {
+		return "", fmt.Errorf("--token-file %s: it is empty: a token is wanted, as \"slapd token create\" prints it", name)
+	}
+	return token, nil
 }

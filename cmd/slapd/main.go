@@ -28,27 +28,31 @@ func main() {
 	if supervisor.Is(os.Args) { // this program is also what runs inside partitions
 		os.Exit(supervisor.Main(os.Args))
 	}
+	os.Exit(slapd(os.Args[1:], time.Now))
+}
+
+// slapd runs one command line by the given clock, and returns its exit code.
+func slapd(args []string, clock func() time.Time) int {
 	// The library prints a hint about socket buffers to standard error, which
 	// an ordinary user cannot follow.
 	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := command.Main(ctx, config(), os.Args[1:])
-	stop()
-	os.Exit(code)
+	defer stop()
+	return command.Main(ctx, config(clock), args)
 }
 
 // config is what the command line may touch of the process.
-func config() command.Config {
+func config(clock func() time.Time) command.Config {
 	return command.Config{
 		In:       os.Stdin,
 		Out:      os.Stdout,
 		Err:      os.Stderr,
 		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
 		Env:      os.Getenv,
-		Now:      time.Now,
+		Now:      clock,
 		Root:     os.Getuid() == 0,
 		Version:  version(),
-		Peer:     peer{},
+		Peer:     peer{clock},
 		Bundle:   bundle,
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	slapdmain "github.com/slapmesh/slapmesh/cmd/slapd"
 )
 
 // The tests of this package run real peers: the program as users get it, as
@@ -16,8 +19,20 @@ import (
 var scratch string
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(wrongClock); text != "" { // this is slapd, started by a test
+		wrong, err := time.ParseDuration(text)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		os.Exit(slapdmain.Run(os.Args[1:], func() time.Time { return time.Now().Add(wrong) }))
+	}
 	os.Exit(run(m))
 }
+
+// wrongClock makes this test binary a slapd whose clock is wrong by so much.
+// The program that is shipped knows nothing of it.
+const wrongClock = "SLAPD_TEST_WRONG_CLOCK"
 
 func run(m *testing.M) int {
 	var err error

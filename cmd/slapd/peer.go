@@ -15,13 +15,13 @@ import (
 )
 
 // peer runs peers for the command line.
-type peer struct{}
+type peer struct{ clock func() time.Time }
 
 var _ command.Peer = peer{}
 
 // Init founds a mesh and runs its first peer.
 func (p peer) Init(ctx context.Context, opt command.InitOptions) error {
-	cfg, err := configOf(opt.RunOptions)
+	cfg, err := p.config(opt.RunOptions)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (p peer) Init(ctx context.Context, opt command.InitOptions) error {
 
 // Join joins a mesh and runs this peer of it.
 func (p peer) Join(ctx context.Context, opt command.JoinOptions) error {
-	cfg, err := configOf(opt.RunOptions)
+	cfg, err := p.config(opt.RunOptions)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (p peer) Join(ctx context.Context, opt command.JoinOptions) error {
 
 // Run runs the peer of a folder again.
 func (p peer) Run(ctx context.Context, opt command.RunOptions) error {
-	cfg, err := configOf(opt)
+	cfg, err := p.config(opt)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (p peer) Demo(ctx context.Context, opt command.DemoOptions) error {
 		env = []string{cacheVariable + "=" + cache} // the next demo downloads nothing
 	}
 	return demo.Run(ctx, demo.Options{
-		Binary: binary, Peers: opt.Peers, Keep: opt.Keep, Dir: opt.Dir, Env: env, Out: os.Stdout, Clock: time.Now,
+		Binary: binary, Peers: opt.Peers, Keep: opt.Keep, Dir: opt.Dir, Env: env, Out: os.Stdout, Clock: p.clock,
 	})
 }
 
@@ -76,14 +76,14 @@ func (p peer) Demo(ctx context.Context, opt command.DemoOptions) error {
 // computer may share.
 const cacheVariable = "SLAPD_CACHE"
 
-func configOf(opt command.RunOptions) (daemon.Config, error) {
+func (p peer) config(opt command.RunOptions) (daemon.Config, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return daemon.Config{}, fmt.Errorf("find this program: %w", err)
 	}
 	return daemon.Config{
 		Dir:     opt.Dir,
-		Clock:   time.Now,
+		Clock:   p.clock,
 		Log:     opt.Log,
 		Version: version(),
 		Binary:  binary,

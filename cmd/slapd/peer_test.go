@@ -284,9 +284,14 @@ func (p *peer) slapd(args ...string) result {
 }
 
 // slapd runs a command line until it ends.
-func (w *world) slapd(args ...string) (r result) {
+func (w *world) slapd(args ...string) result {
 	w.Helper()
-	cmd := w.command(args...)
+	return w.finish(w.command(args...))
+}
+
+// finish runs a command until it ends.
+func (w *world) finish(cmd *exec.Cmd) (r result) {
+	w.Helper()
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := w.net.do(cmd.Start); err != nil {

@@ -1,0 +1,4 @@
+package main
+
+// Run is main by another clock.
+var Run = slapd

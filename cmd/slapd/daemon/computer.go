@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"runtime"
 	"slices"
-	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/ledger/remote"
@@ -111,59 +108,4 @@ func (d *Daemon) openComputer(ctx context.Context) error {
 	}
 	d.loops = append(d.loops, loop{"partitions", d.agent.Run}, loop{"offer", d.runOffer})
 	return nil
-}
-
-// runOffer tells the ledger what this computer offers, whenever that is not
-// what the ledger has, for as long as the peer may offer anything.
-func (d *Daemon) runOffer(ctx context.Context) error {
-	offer := ledger.Offer{
-		Partitions: *d.settings.Partitions,
-		Labels:     d.settings.Labels,
-		Grade:      d.grade,
-		Arch:       runtime.GOARCH,
-		Host:       d.host,
-		Name:       d.settings.Name,
-	}
-	changed, stop := d.books.Subscribe(ledger.TopicMembers())
-	defer stop()
-	pause := time.NewTimer(time.Hour)
-	defer pause.Stop()
-	for {
-		pause.Reset(time.Hour)
-		if err := d.offer(ctx, offer); err != nil && ctx.Err() == nil {
-			d.log.Warn("cannot offer this computer's partitions, will try again", "err", err)
-			pause.Reset(time.Second)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-pause.C:
-		}
-	}
-}
-
-// offer proposes what this computer offers if the ledger has it otherwise.
-func (d *Daemon) offer(ctx context.Context, o ledger.Offer) error {
-	v := d.books.View()
-	peer, ok := v.Peer(ledger.PeerID(d.mesh.Self()))
-	if !ok || peer.Role == ledger.RoleUser || d.gone.Load() {
-		return nil
-	}
-	if c, ok := v.Computer(ledger.ComputerID(peer.ID)); ok && offered(c, o) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	index, err := d.books.Propose(ctx, remote.Credential{}, o)
-	if err != nil {
-		return err
-	}
-	return d.books.WaitIndex(ctx, index)
-}
-
-// offered reports whether the ledger's record is what o would make it.
-func offered(c ledger.Computer, o ledger.Offer) bool {
-	return c.Partitions == o.Partitions && c.Grade == o.Grade && c.Arch == o.Arch && c.Host == o.Host && c.Name == o.Name &&
-		c.State != ledger.ComputerLeft && maps.Equal(c.Labels, o.Labels)
 }

@@ -100,6 +100,13 @@ func storeOptions(o Options) *pebble.Options {
 		BytesPerSync:                1 << 20,
 		WALBytesPerSync:             1 << 20,
 		Logger:                      storeLog{o.Log},
+		EventListener: &pebble.EventListener{
+			// By default the store would end the process. We say which entry
+			// it is: the reader gets the error.
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				o.Log.Error("journal is damaged on disk", "file", info.Path, "err", info.Details)
+			},
+		},
 	}
 	p.Experimental.FileCacheShards = 1
 	p.Experimental.ReadSamplingMultiplier = -1 // reads cause no compactions

@@ -221,3 +221,40 @@ func openAndVerify(t *testing.T, dir string, want Frontier) error {
 	_, err = j.Verify(t.Context(), VerifyOptions{Want: &want})
 	return errors.Join(err, j.Close())
 }
+
+// TestFlippedLog changes the bytes that were only in the store's own log.
+func TestFlippedLog(t *testing.T) {
+	dir := t.TempDir()
+	j, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, j, 1, 500)
+	want := j.Frontier()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(logs) != 1 {
+		t.Fatal(logs, err)
+	}
+	data, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 3; at < len(data); at += len(data) / 40 {
+		other := t.TempDir()
+		if err := os.CopyFS(other, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		changed := bytes.Clone(data)
+		changed[at] ^= 1
+		if err := os.WriteFile(filepath.Join(other, filepath.Base(logs[0])), changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := openAndVerify(t, other, want)
+		if err == nil {
+			t.Errorf("byte %d of %d was changed: nobody noticed", at, len(data))
+		}
+	}
+}

@@ -65,9 +65,7 @@ func (j *Journal) Export(ctx context.Context, out io.Writer, from, to uint64) er
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	w := &exportWriter{out: bufio.NewWriterSize(out, 1<<16), sum: sha256.New()}
-	w.bytes([]byte(exportMagic))
-	w.bytes([]byte{exportVersion})
+	w := newExportWriter(out)
 	w.frame(frame{Head: &exportHead{start, to, root}})
 	if err := t.exportCheckpoints(w, from, to); err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -84,8 +82,7 @@ func (j *Journal) Export(ctx context.Context, out io.Writer, from, to uint64) er
 			n = row.n + 1
 		}
 	}
-	w.frame(frame{End: &exportEnd{[sha256.Size]byte(w.sum.Sum(nil))}})
-	if err := errors.Join(w.err, w.out.Flush()); err != nil {
+	if err := w.end(); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	return nil
@@ -125,6 +122,17 @@ type exportWriter struct {
 	sum hash.Hash
 	buf bytes.Buffer
 	err error
+}
+
+func newExportWriter(out io.Writer) *exportWriter {
+	w := &exportWriter{out: bufio.NewWriterSize(out, 1<<16), sum: sha256.New()}
+	w.bytes(append([]byte(exportMagic), exportVersion))
+	return w
+}
+
+func (w *exportWriter) end() error {
+	w.frame(frame{End: &exportEnd{[sha256.Size]byte(w.sum.Sum(nil))}})
+	return errors.Join(w.err, w.out.Flush())
 }
 
 func (w *exportWriter) bytes(p []byte) {

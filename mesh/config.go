@@ -43,6 +43,11 @@ type Config struct {
 	// Revoked tells who was removed from the mesh. It is asked at every
 	// handshake and must answer at once. Nil: nobody.
 	Revoked func(PeerID) bool
+	// Removed is called when a peer, whose certificate was checked, says that
+	// its own Revoked tells of this peer. Whether it is to be believed is for
+	// the callee: a peer may lie. It may be called often, and must not block.
+	// Nil: nobody is told.
+	Removed func(by PeerID)
 	// Renew fetches a new certificate for the key. It is called when two
 	// thirds of the present one's life are over, and again after a while if
 	// it fails. Nil: certificates are left to expire.
@@ -74,6 +79,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Revoked == nil {
 		c.Revoked = func(PeerID) bool { return false }
+	}
+	if c.Removed == nil {
+		c.Removed = func(PeerID) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

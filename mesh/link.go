@@ -12,9 +12,11 @@ import (
 const (
 	codeClosing quic.ApplicationErrorCode = 0 // this peer stops
 	codeSilent  quic.ApplicationErrorCode = 1 // nothing was heard for too long
-	codeRemoved quic.ApplicationErrorCode = 2 // the peer was removed, or its certificate expired
+	codeRemoved quic.ApplicationErrorCode = 2 // Revoked says so of the peer that is told
 	codeSurplus quic.ApplicationErrorCode = 3 // there are newer connections
 	codeDoor    quic.ApplicationErrorCode = 4 // a join came to its end
+	codeExpired quic.ApplicationErrorCode = 5 // a certificate did
+	codeUnknown quic.ApplicationErrorCode = 6 // the peer was forgotten, as one that left is
 )
 
 // The first byte of a datagram says what it is.

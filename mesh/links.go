@@ -39,6 +39,7 @@ type links struct {
 	onStream   func(*link, *quic.Stream)
 	onDatagram func(PeerID, []byte)
 	onJoin     func(*quic.Conn)
+	onRemoved  func(by PeerID)
 
 	ctx       context.Context //nolint:containedctx // the life of the connections, which no single call spans
 	stop      context.CancelFunc
@@ -130,7 +131,7 @@ func (s *links) adopt(c *quic.Conn) *link {
 	s.mu.Lock()
 	if s.closed || removed {
 		s.mu.Unlock()
-		s.end(l, codeRemoved, "not wanted")
+		s.end(l, codeRemoved, "removed from the mesh")
 		return nil
 	}
 	held := slices.DeleteFunc(s.conns[l.peer], func(l *link) bool { return !l.alive() })
@@ -155,10 +156,26 @@ func (s *links) acceptStreams(l *link) {
 		stream, err := l.conn.AcceptStream(s.ctx)
 		if err != nil {
 			s.drop(l)
+			s.expelled(l, err)
 			return
 		}
 		s.spawn(func() { s.onStream(l, stream) })
 	}
+}
+
+// expelled passes on that a peer ended the connection because this one was
+// removed, and lets gossip leave it alone for a while. Only a peer whose
+// certificate was checked can say so: such an end is read from packets that
+// are encrypted with what the whole handshake agreed on.
+func (s *links) expelled(l *link, err error) {
+	end, ok := errors.AsType[*quic.ApplicationError](err)
+	if !ok || !end.Remote || end.ErrorCode != codeRemoved {
+		return
+	}
+	s.mu.Lock()
+	s.backoff[l.peer] = &backoff{wait: backoffMax, until: s.wall.clock().Add(backoffMax)}
+	s.mu.Unlock()
+	s.onRemoved(l.peer)
 }
 
 func (s *links) receive(l *link) {
@@ -252,8 +269,10 @@ func (s *links) probe(ctx context.Context) {
 		now := s.wall.clock()
 		for _, l := range s.all() {
 			switch {
-			case now.After(l.expires.Add(clockTolerance)) || s.wall.revoked(l.peer):
-				s.end(l, codeRemoved, "no longer a member")
+			case s.wall.revoked(l.peer):
+				s.end(l, codeRemoved, "removed from the mesh")
+			case now.After(l.expires.Add(clockTolerance)):
+				s.end(l, codeExpired, "a certificate expired")
 			case l.streams.Load() == 0 && l.retired.Load():
 				s.end(l, codeSurplus, "replaced")
 			case l.streams.Load() == 0:

@@ -54,7 +54,7 @@ func Open(c Config) (*Mesh, error) {
 	}
 	m.streams = &streams{self: m.Self(), links: m.links, authorize: c.Authorize, log: c.Log, listeners: make(map[Kind]*listener)}
 	entrance := &door{wall: w, book: m.book, admitter: c.Admitter, meshName: c.Credentials.MeshName, log: c.Log, slots: make(chan struct{}, joinsAtOnce)}
-	m.links.onStream = m.streams.accept
+	m.links.onStream, m.links.onRemoved = m.streams.accept, c.Removed
 	m.links.onJoin = func(q *quic.Conn) { entrance.serve(ctx, q) }
 	if err := m.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open mesh: %w", err), m.Close())
@@ -152,10 +152,15 @@ func (m *Mesh) Dial(ctx context.Context, peer PeerID, kind Kind) (net.Conn, erro
 // one listener for each kind at a time; a second one accepts nothing.
 func (m *Mesh) Listen(kind Kind) net.Listener { return m.streams.listen(kind) }
 
-// Disconnect ends all connections with a peer that was removed from the mesh,
-// and forgets it. Config.Revoked keeps it out.
+// Disconnect ends all connections with a peer that left or was removed, and
+// forgets it. Who was removed, as Config.Revoked says, is told so and kept
+// out.
 func (m *Mesh) Disconnect(peer PeerID) {
-	m.links.disconnect(peer, codeRemoved, "removed")
+	if m.wall.revoked(peer) {
+		m.links.disconnect(peer, codeRemoved, "removed from the mesh")
+	} else {
+		m.links.disconnect(peer, codeUnknown, "forgotten")
+	}
 	m.book.forget(peer)
 }
 

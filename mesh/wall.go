@@ -98,8 +98,12 @@ func (w *wall) client(peer PeerID) *tls.Config {
 		if err := w.checkMember(s); err != nil {
 			return err
 		}
-		if id := peerOfState(s); id != peer {
+		id := peerOfState(s)
+		if id != peer {
 			return fmt.Errorf("peer %s answers at an address of %s", id, peer)
+		}
+		if w.revoked(id) {
+			return fmt.Errorf("check certificate of %s: the peer was removed from the mesh", id)
 		}
 		return nil
 	}
@@ -115,19 +119,15 @@ func (w *wall) base(protocols ...string) *tls.Config {
 	}
 }
 
-// checkMember refuses who is not, or no longer, of this mesh.
+// checkMember refuses who is not of this mesh. Who was removed from it may
+// still shake hands, to be told so: the connection is ended before a stream or
+// a datagram of its is looked at.
 func (w *wall) checkMember(s tls.ConnectionState) error {
 	if len(s.PeerCertificates) == 0 {
 		return errors.New("check certificate: none was shown")
 	}
-	id, err := checkPeer(s.PeerCertificates[0], w.ca, w.clock())
-	if err != nil {
-		return err
-	}
-	if w.revoked(id) {
-		return fmt.Errorf("check certificate of %s: the peer was removed from the mesh", id)
-	}
-	return nil
+	_, err := checkPeer(s.PeerCertificates[0], w.ca, w.clock())
+	return err
 }
 
 // peerOfState names the other end of a connection that was checked.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ import (
 //
 //	start NAME VERB [ARG]…     run a peer in folder NAME and wait until it is up
 //	crash NAME                 kill -9 it
-//	ended NAME                 wait until it is gone
+//	ended NAME [CODE]          wait until it is gone, with exit code 0 or the given one
 //	letfile VAR FILE           keep what a file holds
 //	let VAR ARG…               keep what slapd ARG… prints; of a token, the token itself
 //	await PATTERN ARG…         run slapd ARG… until it prints what matches
@@ -84,7 +85,11 @@ func scriptStart(ts *testscript.TestScript, _ bool, args []string) {
 func scriptCrash(ts *testscript.TestScript, _ bool, args []string) { peerOf(ts, args[0]).kill() }
 
 func scriptEnded(ts *testscript.TestScript, _ bool, args []string) {
-	if code := peerOf(ts, args[0]).ended(); code != 0 {
+	want := "0"
+	if len(args) > 1 {
+		want = args[1]
+	}
+	if code := peerOf(ts, args[0]).ended(); strconv.Itoa(code) != want {
 		ts.Fatalf("%s ended with exit code %d", args[0], code)
 	}
 }

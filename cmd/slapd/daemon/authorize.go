@@ -7,9 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"slices"
 
-	"github.com/slapmesh/slapmesh/consensus"
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/protocol"
@@ -21,26 +19,15 @@ import (
 // token, and calls that another peer passes on.
 
 // authorize decides which peer may open which kind of stream. Raft is for
-// peers with the voter role. While this peer has not read its own ledger yet,
-// after a start, those that its log names as servers will do.
+// peers that may vote.
 func (d *Daemon) authorize(peer mesh.PeerID, kind mesh.Kind) error {
-	v := d.books.View()
-	p, known := v.Peer(ledger.PeerID(peer))
 	switch {
-	case p.Revoked:
+	case kind == mesh.KindRaft:
+		return d.mayVote(peer)
+	case d.revoked(peer):
 		return fmt.Errorf("peer %s was removed from the mesh", peer.Short())
-	case kind != mesh.KindRaft:
-		return nil
-	case known && p.Role == ledger.RoleVoter:
-		return nil
-	case known:
-		return fmt.Errorf("peer %s has the role %s and may not vote", peer.Short(), p.Role)
 	}
-	s := d.books.Seat()
-	if s != nil && (s.by == peer || slices.ContainsFunc(s.node.Servers(), func(o consensus.Server) bool { return o.Peer == string(peer) })) {
-		return nil
-	}
-	return fmt.Errorf("peer %s is not known to vote", peer.Short())
+	return nil
 }
 
 // revoked tells who was removed from the mesh.

@@ -33,6 +33,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 		loop{"log", b.watchDisk},
 		loop{"seats", d.runSeating},
 		loop{"presence", d.runPresence},
+		loop{membership, d.runMembership},
 		loop{"founding", d.runFounding},
 	)
 	return nil

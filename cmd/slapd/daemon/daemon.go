@@ -86,6 +86,7 @@ type Daemon struct {
 	control net.Listener
 	api     net.Listener
 
+	meshName    string
 	host        string // of this computer's network namespace
 	grade       string // of its partitions
 	gradeReason string
@@ -96,6 +97,8 @@ type Daemon struct {
 	stopping chan struct{} // closed when the peer begins to stop
 	stop     func()
 	gone     atomic.Bool // it left the mesh: the folder is to be emptied
+	removed  atomic.Pointer[removal]
+	expelled chan struct{} // closed when removed is set
 
 	partitions partition.Host
 
@@ -109,9 +112,17 @@ type loop struct {
 	run  func(context.Context) error
 }
 
+// blame says in which loop an error was, unless it is about the whole peer.
+func (l loop) blame(err error) error {
+	if l.name == membership {
+		return err
+	}
+	return fmt.Errorf("%s: %w", l.name, err)
+}
+
 // Open brings up a peer from its state folder. On error nothing stays open.
 func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error) {
-	d := &Daemon{cfg: cfg, log: cfg.Log, host: hostID(), stopping: make(chan struct{}), started: cfg.Clock()}
+	d := &Daemon{cfg: cfg, log: cfg.Log, host: hostID(), stopping: make(chan struct{}), expelled: make(chan struct{}), started: cfg.Clock()}
 	d.stop = sync.OnceFunc(func() { close(d.stopping) })
 	if d.cfg.Version == "" {
 		d.cfg.Version = "dev"
@@ -141,6 +152,9 @@ func (d *Daemon) openFolder(given Settings) (err error) {
 		return err
 	}
 	d.closers = append(d.closers, d.folder.Close)
+	if err := d.folder.checkRemoved(); err != nil {
+		return err
+	}
 	d.settings, err = d.folder.remember(given)
 	return err
 }
@@ -168,6 +182,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	if d.books, err = newBooks(d, identity.ID()); err != nil {
 		return errors.Join(err, socket.Close())
 	}
+	d.meshName = credentials.MeshName
 	d.mesh, err = mesh.Open(mesh.Config{ //nolint:contextcheck // a mesh outlives the call
 		Identity:    identity,
 		Credentials: credentials,
@@ -179,6 +194,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 		Admitter:    d,
 		Authorize:   d.authorize,
 		Revoked:     d.revoked,
+		Removed:     d.toldRemoved,
 		Renew:       d.renew,
 		Clock:       d.cfg.Clock,
 		Log:         d.log.With("part", "mesh"),
@@ -251,7 +267,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	for n, l := range d.loops {
 		wg.Go(func() {
 			if err := l.run(ctx); err != nil {
-				errs[n] = fmt.Errorf("%s: %w", l.name, err)
+				errs[n] = l.blame(err)
 			}
 			cancel(errs[n]) // a part that ends ends the peer
 		})
@@ -260,13 +276,26 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// settle leaves the folder of a peer that is no member any more as it should
+// be.
+func (d *Daemon) settle() error {
+	switch r := d.removed.Load(); {
+	case d.partitions == nil: // it was not opened so far
+	case d.gone.Load():
+		return d.wipe()
+	case r != nil:
+		return d.settleRemoval(r)
+	}
+	return nil
+}
+
 // Close releases what Open took. It may be called once, after Run.
 func (d *Daemon) Close() error {
 	d.stop()
 	var errs []error
 	for n, c := range slices.Backward(d.closers) {
-		if n == 0 && d.gone.Load() { // all is closed but the folder itself
-			errs = append(errs, d.wipe())
+		if n == 0 { // all is closed but the folder itself
+			errs = append(errs, d.settle())
 		}
 		errs = append(errs, c())
 	}

@@ -233,27 +233,46 @@ func TestSessions(t *testing.T) {
 }
 
 // TestRemoved is about a peer that was removed from the mesh: it is expelled
-// at once, and does not come back.
+// at once, ends its instances and itself, and does not come back. Only who may
+// keep the ledger can tell it so.
 func TestRemoved(t *testing.T) {
 	inBubble(t, func(w *world) {
 		t := w.t
 		a, b := w.twoPeers()
+		c := w.join(a, a.token(protocol.TokenInput{Role: protocol.RoleComputer}), 2)
+		if _, err := a.ask().Request(t.Context(), protocol.RequestInput{Reference: "x", Release: "memcached", Filter: map[string]string{"computer": b.name}}); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(time.Minute, "it runs on b", func() bool { return len(b.host.runs()) == 1 })
+
+		d, _ := b.running()
+		d.toldRemoved(c.id()) // it may not vote, so it may not say so
+		d.toldRemoved("nobody")
+		time.Sleep(10 * time.Second)
+		if s := b.status(); !s.Quorum || s.Members != 3 || len(b.host.runs()) != 1 {
+			t.Errorf("who may not vote tells it that it was removed: quorum %v, %d members, runs %v", s.Quorum, s.Members, b.host.runs())
+		}
+
+		begin := time.Now()
 		if err := a.ask().RemoveMember(t.Context(), b.name); err != nil {
 			t.Fatal(err)
 		}
-		took := w.eventually(time.Minute, "a is alone", func() bool { return a.status().Members == 1 && len(a.status().Standbys) == 0 })
-		w.logf("expelled after %v", took)
-		_, err := b.ask().Request(t.Context(), protocol.RequestInput{Reference: "x", Release: "memcached"})
-		if err == nil {
-			t.Error("who was removed still has requests decided")
+		words := []string{"removed from mesh home", "peer p0 says so", "instances are ended", "data is kept", "new state folder", "new token"}
+		select {
+		case <-d.stopping:
+		case <-time.After(time.Minute):
 		}
-		b.stop()
-		b.run()
-		time.Sleep(time.Minute)
-		if s := a.status(); s.Members != 1 || !s.Quorum {
-			t.Errorf("after it came back: %d members, quorum %v", s.Members, s.Quorum)
+		says(t, b.ended(), "", words...)
+		w.logf("b knows that it was removed, and has ended, after %v", time.Since(begin))
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("it learnt after %v that it was removed", took)
 		}
-		b.stop()
+		if len(b.host.runs()) > 0 || len(b.host.data) != 1 {
+			t.Errorf("who was removed runs %v, and keeps the data of %d instances", b.host.runs(), len(b.host.data))
+		}
+		w.eventually(time.Minute, "two are left", func() bool { return a.status().Members == 2 && len(a.status().Standbys) == 0 })
+		_, err := Open(t.Context(), b.config, Settings{})
+		says(t, err, "", words...)
 		says(t, b.join(a, a.token(protocol.TokenInput{})), "", "removed from the mesh for good")
 	})
 }

@@ -144,7 +144,8 @@ func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult,
 	if err != nil {
 		return nil, err
 	}
-	return result, result.Save(f.path)
+	// Whoever is admitted is a member, whatever was so before.
+	return result, errors.Join(result.Save(f.path), removeIfThere(f.file(removedFile)))
 }
 
 // readInvitation reads the address and token that the user was given.

@@ -80,6 +80,11 @@ type Timing struct {
 	// bears more lost messages, higher leaves an idle computer asleep.
 	Pace time.Duration
 
+	// Lull is how long after a commit its news waits for entries that carry
+	// it, before it is sent by itself. A follower for whom somebody waits
+	// ([Node.Hasten]) hears at once.
+	Lull time.Duration
+
 	// Commit is how often a follower that misses nothing is written to all
 	// the same. Commits are announced when they happen; this only repairs an
 	// announcement that was lost.
@@ -94,9 +99,10 @@ type Timing struct {
 // a second.
 func LAN() Timing {
 	return Timing{
-		Heartbeat: 600 * time.Millisecond,
-		Lease:     600 * time.Millisecond,
-		Pace:      100 * time.Millisecond,
+		Heartbeat: 800 * time.Millisecond,
+		Lease:     800 * time.Millisecond,
+		Pace:      200 * time.Millisecond,
+		Lull:      2 * time.Millisecond,
 		Commit:    2 * time.Second,
 		Call:      10 * time.Second,
 	}
@@ -109,6 +115,7 @@ func WAN() Timing {
 	t.Heartbeat = 3 * time.Second
 	t.Lease = 3 * time.Second
 	t.Pace = 500 * time.Millisecond
+	t.Lull = 10 * time.Millisecond
 	t.Commit = 10 * time.Second
 	t.Call = 30 * time.Second
 	return t
@@ -153,6 +160,8 @@ func (t Timing) check() error {
 		return fmt.Errorf("consensus: config: Lease %v is not between half of Heartbeat and Heartbeat %v", t.Lease, t.Heartbeat)
 	case t.Pace < 0 || t.Pace > t.Heartbeat/4:
 		return fmt.Errorf("consensus: config: Pace %v is not within a quarter of Heartbeat %v", t.Pace, t.Heartbeat)
+	case t.Lull < 0 || t.Lull > t.Heartbeat/4:
+		return fmt.Errorf("consensus: config: Lull %v is not within a quarter of Heartbeat %v", t.Lull, t.Heartbeat)
 	case t.Commit < time.Millisecond || t.Call < t.Heartbeat:
 		return errors.New("consensus: config: Commit or Call is too short")
 	}

@@ -141,6 +141,7 @@ func (n *Node) start(dir string, m Machine, logger *raftLog) error {
 		return errors.Join(err, n.wire.Close())
 	}
 	n.wire.raft = n.raft
+	n.wire.lull = time.AfterFunc(n.cfg.Timing.Call, n.wire.announceAll)
 	close(n.wire.ready)
 	if n.votesAlone() {
 		n.lookNow()
@@ -241,6 +242,7 @@ func (n *Node) close() error {
 	n.finish(n.loops.Wait)
 
 	close(n.closed)
+	n.wire.lull.Stop()
 	stopped := n.raft.Shutdown()
 	n.hangUp()
 	err := n.wire.Close()

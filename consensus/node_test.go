@@ -51,6 +51,35 @@ func TestThreeVotersAgree(t *testing.T) {
 	})
 }
 
+// TestWhoWaitsHearsAtOnce: a follower learns of a commit from the next group,
+// or after the lull, or at once if somebody there waits for it.
+func TestWhoWaitsHearsAtOnce(t *testing.T) {
+	const lull = 100 * time.Millisecond
+	m := newMesh(t)
+	m.edit = func(c *consensus.Config) { c.Timing = consensus.LAN(); c.Timing.Lull = lull }
+	synctest.Test(t, func(t *testing.T) {
+		m.t = t
+		defer m.closeAll()
+		m.found(3)
+		time.Sleep(time.Second) // founding is announced
+		if _, _, err := m.nodes["a"].Propose(t.Context(), []byte("c")); err != nil {
+			t.Fatal(err)
+		}
+		m.nodes["a"].Hasten("b")
+		m.nodes["b"].Hasten("c") // it does not lead
+		time.Sleep(lull / 2)
+		for peer, want := range map[string]int{"a": 1, "b": 1, "c": 0} {
+			if got := len(m.states[peer].Commands()); got != want {
+				t.Errorf("%s applied %d commands before the lull is over, want %d", peer, got, want)
+			}
+		}
+		time.Sleep(lull)
+		if got := len(m.states["c"].Commands()); got != 1 {
+			t.Errorf("c applied %d commands after the lull", got)
+		}
+	})
+}
+
 func TestGroupCommit(t *testing.T) {
 	bubble(t, func(m *mesh) {
 		t := m.t

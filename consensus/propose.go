@@ -141,6 +141,10 @@ func (n *Node) Propose(ctx context.Context, command []byte) (index uint64, reply
 	return 0, nil, fmt.Errorf("propose: %w", err)
 }
 
+// Hasten has a peer learn at once what is committed by now, for somebody there
+// waits for it. It does nothing unless this node leads.
+func (n *Node) Hasten(peer string) { n.wire.hasten(peer) }
+
 // commit proposes groups to raft, one at a time, until the node is closed. It
 // starts the next before it hands out the replies of the last.
 func (n *Node) commit() {

@@ -29,8 +29,8 @@ type durability interface {
 //     leader's bookkeeping make a majority is on a majority of disks.
 //   - A leader whose disk hangs falls silent, so that it loses its lease and
 //     another is elected.
-//   - Commits are announced at once when nothing else is about to carry them,
-//     instead of at short regular intervals.
+//   - Commits are announced as soon as somebody waits for them, or no entries
+//     are there to carry the news, instead of at short regular intervals.
 //   - Heartbeats keep a pace of their own, slower than raft's.
 //   - A pre-vote that is refused is asked for again soon: voters find out at
 //     different moments that the leader is gone.
@@ -48,6 +48,7 @@ type wire struct {
 	raft   *raft.Raft
 
 	verifying atomic.Int32 // when positive, heartbeats do not wait
+	lull      *time.Timer  // until commits are announced; set before ready is closed
 
 	mu        sync.Mutex
 	followers map[raft.ServerID]*follower
@@ -64,6 +65,7 @@ type follower struct {
 	contact    time.Time // last answer
 	announcing bool      // somebody is telling it of commits
 	wanted     uint64    // newest commit to tell
+	urgent     bool      // it waits for a commit
 }
 
 func (w *wire) follower(id raft.ServerID) *follower {
@@ -113,7 +115,7 @@ func (w *wire) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *
 	}
 	f.answered(args, resp, last)
 	if resp.Success && len(args.Entries) > 0 {
-		w.announceLate(id, target, f, args.Term)
+		w.acknowledged(id, target, f, args.Term)
 	}
 	return nil
 }
@@ -148,70 +150,6 @@ func (w *wire) hurry() (done func()) {
 		}
 	}
 	return func() { w.verifying.Add(-1) }
-}
-
-// announce tells the followers what is committed. Who lacks the entries gets
-// the news with them.
-func (w *wire) announce() {
-	if w.raft.State() != raft.Leader {
-		return
-	}
-	term, commit := w.raft.CurrentTerm(), w.raft.CommitIndex()
-	for _, s := range w.raft.GetConfiguration().Configuration().Servers {
-		if string(s.ID) != string(w.self.ID) {
-			w.announceTo(s.ID, s.Address, w.follower(s.ID), term, commit)
-		}
-	}
-}
-
-// announceLate tells one follower, whose acknowledgement came after the commit.
-func (w *wire) announceLate(id raft.ServerID, target raft.ServerAddress, f *follower, term uint64) {
-	if !w.busy() {
-		w.announceTo(id, target, f, term, w.raft.CommitIndex())
-	}
-}
-
-// announceTo has one follower told, unless it knows or is just being told.
-func (w *wire) announceTo(id raft.ServerID, target raft.ServerAddress, f *follower, term, commit uint64) {
-	if !f.beginAnnouncing(term, commit) {
-		return
-	}
-	go func() {
-		for more := true; more; {
-			told := w.tell(id, target, f, term, commit)
-			commit, more = f.goOnAnnouncing(told, term)
-		}
-	}()
-}
-
-// tell makes one announcement and reports whether the follower took it.
-func (w *wire) tell(id raft.ServerID, target raft.ServerAddress, f *follower, term, commit uint64) bool {
-	args := w.announcement(term, commit)
-	if args == nil || w.disk.Stalled() {
-		return false
-	}
-	var resp raft.AppendEntriesResponse
-	if err := w.NetworkTransport.AppendEntries(id, target, args, &resp); err != nil {
-		return false
-	}
-	f.answered(args, &resp, commit)
-	return resp.Success
-}
-
-// announcement is an append of nothing behind the committed entry, just what
-// raft itself sends at intervals. It returns nil if the entry cannot be read.
-func (w *wire) announcement(term, commit uint64) *raft.AppendEntriesRequest {
-	var l raft.Log
-	if err := w.log(commit, &l); err != nil {
-		return nil
-	}
-	return &raft.AppendEntriesRequest{
-		RPCHeader:         w.self,
-		Term:              term,
-		PrevLogEntry:      commit,
-		PrevLogTerm:       l.Term,
-		LeaderCommitIndex: commit,
-	}
 }
 
 // RequestPreVote implements [raft.WithPreVote].
@@ -265,32 +203,4 @@ func (f *follower) answered(args *raft.AppendEntriesRequest, resp *raft.AppendEn
 		f.match = max(f.match, last)
 		f.committed = max(f.committed, min(args.LeaderCommitIndex, last))
 	}
-}
-
-// beginAnnouncing reports whether the commit is news to the follower and the
-// caller is to tell it. If another is at it, that one goes on with this.
-func (f *follower) beginAnnouncing(term, commit uint64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.lacksLocked(term, commit) {
-		return false
-	}
-	f.wanted = commit
-	first := !f.announcing
-	f.announcing = true
-	return first
-}
-
-// goOnAnnouncing returns what is to be announced next, if anything.
-func (f *follower) goOnAnnouncing(told bool, term uint64) (commit uint64, more bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.announcing = told && f.lacksLocked(term, f.wanted)
-	return f.wanted, f.announcing
-}
-
-// lacksLocked reports whether the follower has the entry but does not know
-// that it is committed.
-func (f *follower) lacksLocked(term, commit uint64) bool {
-	return f.term == term && f.committed < commit && f.match >= commit
 }

@@ -45,6 +45,10 @@ type Local struct {
 
 	// Clock tells the time, by which tokens expire.
 	Clock func() time.Time
+
+	// Decided is called when commands that a peer passed on are decided, just
+	// before it is told: it will wait for them in its own copy. May be nil.
+	Decided func(peer ledger.PeerID)
 }
 
 // propose has the log order a command of the given caller.
@@ -178,6 +182,9 @@ func (s *Server) propose(w http.ResponseWriter, r *http.Request) {
 		wg.Go(func() { out.Results[n] = s.cfg.Local.propose(ctx, peer, it) })
 	}
 	wg.Wait()
+	if s.cfg.Local.Decided != nil {
+		s.cfg.Local.Decided(peer)
+	}
 	for n, res := range out.Results {
 		if res.Fault != "" {
 			s.cfg.Log.Warn("forwarded command failed", "kind", batch.Items[n].Kind, "peer", peer, "err", res.Fault)

@@ -283,7 +283,14 @@ func notLeader(err error) (ledger.PeerID, bool) {
 
 // local is how commands are ordered here, should this peer lead.
 func (b *books) local() *remote.Local {
-	return &remote.Local{Ledger: b, Log: localLog{b}, NotLeader: notLeader, Clock: b.d.cfg.Clock}
+	return &remote.Local{Ledger: b, Log: localLog{b}, NotLeader: notLeader, Clock: b.d.cfg.Clock, Decided: b.hasten}
+}
+
+// hasten has a peer that waits for what was just decided learn of it.
+func (b *books) hasten(peer ledger.PeerID) {
+	if s := b.Seat(); s != nil {
+		s.node.Hasten(string(peer))
+	}
 }
 
 // hopeless says that no majority of the voters can be reached, so that it is

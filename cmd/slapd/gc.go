@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+const (
+	// smallHeap is below what memory is spent to save time: a peer's few live
+	// megabytes would otherwise be collected at every few dozen commands.
+	smallHeap   = 24 << 20 // bytes
+	smallGrowth = 400      // percent
+	usualGrowth = 100
+)
+
+// tuneGC has a small heap collected more seldom, and a large one as usual. It
+// does nothing where the user has set GOGC.
+func tuneGC() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(smallGrowth)
+		afterNextGC(smallGrowth)
+	}
+}
+
+// afterNextGC looks at the live heap after the next collection, and so on.
+func afterNextGC(growth int) {
+	runtime.AddCleanup(new([16]byte), func(was int) {
+		now := usualGrowth
+		if liveHeap() < smallHeap {
+			now = smallGrowth
+		}
+		if now != was {
+			debug.SetGCPercent(now)
+		}
+		afterNextGC(now)
+	}, growth)
+}
+
+func liveHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}

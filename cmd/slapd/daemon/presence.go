@@ -29,6 +29,9 @@ func (d *Daemon) runPresence(ctx context.Context) error {
 		quiet := silent(members)
 		d.quiet.Store(&quiet)
 		d.expel(members)
+		if d.books.hopeless() { // who led cannot be asked: the next command need not find out
+			d.books.forward.Moved("")
+		}
 		switch now := d.cfg.Clock(); {
 		case !d.books.Leads():
 			leads = time.Time{}

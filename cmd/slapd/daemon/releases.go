@@ -252,9 +252,14 @@ func (d *Daemon) loaded(ctx context.Context, digest ledger.ReleaseDigest) (*rele
 	if ok {
 		return r, nil
 	}
-	data, err := d.books.Profile(ctx, digest)
+	for _, item := range catalog.Items() {
+		if ledger.ReleaseDigest(item.Bundle.Digest()) == digest {
+			return item.Release, nil
+		}
+	}
+	data, err := d.profile(ctx, digest)
 	if err != nil {
-		return nil, fmt.Errorf("release %s: %w", digest, err)
+		return nil, err
 	}
 	bundle, err := release.DecodeBundle(data)
 	if err != nil {
@@ -270,4 +275,26 @@ func (d *Daemon) loaded(ctx context.Context, digest ledger.ReleaseDigest) (*rele
 	}
 	d.shelf.read[digest] = r
 	return r, nil
+}
+
+// profile returns the bytes of a release's profile, or refuses in words that
+// do for who only asked for an instance.
+func (d *Daemon) profile(ctx context.Context, digest ledger.ReleaseDigest) ([]byte, error) {
+	fetch, cancel := context.WithTimeout(ctx, leaderPatience)
+	defer cancel()
+	data, err := d.books.Profile(fetch, digest)
+	name := string(digest)
+	if r, ok := d.books.View().Release(digest); ok {
+		name = r.Name
+	}
+	switch {
+	case err == nil:
+		return data, nil
+	case ctx.Err() != nil, ledger.CodeOf(err) == ledger.ErrNotFound:
+		return nil, fmt.Errorf("release %s: %w", name, err)
+	case d.books.hopeless():
+		return nil, protocol.Errorf(protocol.ErrUnavailable, "this peer reaches no majority of the voters; nothing has happened: ask again later; %s", stillWorks)
+	}
+	d.log.Warn("cannot fetch a profile", "release", digest, "err", err)
+	return nil, protocol.Errorf(protocol.ErrUnavailable, "release %s: its profile cannot be had from a voter now; nothing has happened: ask again", name)
 }

@@ -22,7 +22,8 @@ const (
 
 // claims hands out users to partitions so that no two on this computer share
 // one, whichever daemon they belong to. A claim is a file named by the uid
-// that holds the partition's folder; it is void once that folder is gone.
+// that holds the partition's folder. It is void once that folder is gone, by
+// whatever means, and nobody runs as its user any more.
 type claims struct{ dir string }
 
 // claim returns the uid of the folder: the wanted one if it is not another's,
@@ -33,6 +34,9 @@ func (c claims) claim(folder string, wanted int) (int, error) {
 		return 0, fmt.Errorf("claim a user: %w", err)
 	}
 	defer unlock()
+	if err := c.sweep(); err != nil {
+		return 0, fmt.Errorf("claim a user: %w", err)
+	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(folder))
 	start := int(h.Sum32() % numUIDs)
@@ -41,7 +45,7 @@ func (c claims) claim(folder string, wanted int) (int, error) {
 	}
 	for i := range numUIDs {
 		uid := firstUID + (start+i)%numUIDs
-		owner, err := c.owner(uid)
+		owner, err := c.named(uid)
 		if err != nil {
 			return 0, fmt.Errorf("claim a user: %w", err)
 		}
@@ -81,16 +85,37 @@ func (c claims) named(uid int) (string, error) {
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 
-// owner returns the folder that holds uid, or nothing.
-func (c claims) owner(uid int) (string, error) {
-	folder, err := c.named(uid)
-	if err != nil || folder == "" {
-		return "", err
+// sweep removes the claims that are void, as rm -rf of a state folder leaves
+// them behind.
+func (c claims) sweep() error {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return err
 	}
-	if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	var busy map[int]bool // looked up when the first claim may be void
+	for _, e := range entries {
+		uid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue // the lock
+		}
+		folder, err := c.named(uid)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Lstat(folder); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if busy == nil {
+			busy = users()
+		}
+		if busy[uid] {
+			continue
+		}
+		if err := os.Remove(c.file(uid)); err != nil {
+			return err
+		}
 	}
-	return folder, nil
+	return nil
 }
 
 func (c claims) file(uid int) string { return filepath.Join(c.dir, strconv.Itoa(uid)) }

@@ -3,7 +3,9 @@ package sandbox_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -194,6 +196,64 @@ func TestUsersAreNotShared(t *testing.T) {
 	claims, err := filepath.Glob(filepath.Join(b.cfg.RunDir, "uids", "[0-9]*"))
 	if err != nil || len(claims) > 0 {
 		t.Errorf("claims left: %v, %v", claims, err)
+	}
+}
+
+// The users of partitions whose state folder was removed by hand are free
+// again, but for those that somebody still runs as.
+func TestUsersOfRemovedFolders(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root gives partitions users of their own")
+	}
+	b := newBench(t, "")
+	const idle, busy = 0x70000000 + 4711, 0x70000000 + 4712
+	claim := func(uid int) string { return filepath.Join(b.cfg.RunDir, "uids", strconv.Itoa(uid)) }
+	if err := os.MkdirAll(filepath.Dir(claim(0)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, uid := range []int{idle, busy} {
+		if err := os.WriteFile(claim(uid), []byte(filepath.Join(t.TempDir(), "removed", "p0")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	straggler := exec.CommandContext(t.Context(), "sleep", "600")
+	straggler.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: busy, Gid: busy}}
+	if err := straggler.Start(); err != nil {
+		t.Fatal(err)
+	}
+	launch := func(name string, wanted int) (got string) {
+		folder := filepath.Join(filepath.Dir(b.folder), name)
+		if err := b.host.Prepare(folder); err != nil {
+			t.Fatal(err)
+		}
+		record := filepath.Join(sandbox.Private(folder), "uid")
+		if err := os.WriteFile(record, []byte(strconv.Itoa(wanted)+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.host.Launch(t.Context(), sandbox.Partition{Folder: folder, Tree: b.tree})
+		if err != nil {
+			t.Fatal(err)
+		}
+		uid, err := os.ReadFile(record)
+		if err := errors.Join(err, r.Close(), b.host.Destroy(t.Context(), folder)); err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(uid))
+	}
+	if got := launch("p1", busy); got == strconv.Itoa(busy) {
+		t.Errorf("a partition shares user %s with a process that outlived its folder", got)
+	}
+	if _, err := os.Lstat(claim(idle)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the claim of a removed folder is still there: %v", err)
+	}
+	if _, err := os.Lstat(claim(busy)); err != nil {
+		t.Errorf("the claim of a user that a process runs as: %v", err)
+	}
+	_ = straggler.Process.Kill()
+	_ = straggler.Wait() // it was killed
+	launch("p2", 0)
+	if _, err := os.Lstat(claim(busy)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the claim is still there after the last process: %v", err)
 	}
 }
 

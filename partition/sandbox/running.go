@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -132,6 +133,21 @@ func processesOf(uid int, mark string) []int {
 		}
 		if uid != 0 && uidOf(pid) == uid || mark != "" && marked(pid, mark) {
 			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// users returns the users that any process of this computer runs as.
+func users() map[int]bool {
+	found := make(map[int]bool)
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return found
+	}
+	for _, dir := range dirs {
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+			found[uidOf(pid)] = true
 		}
 	}
 	return found

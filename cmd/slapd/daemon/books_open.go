@@ -199,7 +199,7 @@ func (b *books) watchDisk(ctx context.Context) error {
 			return nil
 		case <-switched:
 		case <-failed:
-			return fmt.Errorf("the disk of %s failed or hangs: see the messages above; mend it and start slapd again", b.d.folder.path)
+			return fmt.Errorf("the disk of %s failed, is full, or hangs, so this peer keeps the ledger no longer: see the messages above; make room or mend it, then start slapd again: what was acknowledged is kept", b.d.folder.path)
 		}
 	}
 }

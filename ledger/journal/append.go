@@ -33,8 +33,8 @@ func (e *MismatchError) Error() string {
 func (j *Journal) Append(entries ...Entry) (uint64, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.broken != nil {
-		return j.head.Size, fmt.Errorf("append: %w", j.broken)
+	if err := j.usable(); err != nil {
+		return j.head.Size, fmt.Errorf("append: %w", err)
 	}
 	for i := range entries {
 		if want := entries[0].N + uint64(i); entries[i].N != want || want > j.head.Size+uint64(i) {
@@ -59,8 +59,7 @@ func (j *Journal) Append(entries ...Entry) (uint64, error) {
 			return j.head.Size, err
 		}
 	}
-	if err := batch.Commit(pebble.NoSync); err != nil {
-		j.broken = err
+	if err := j.write(func() error { return batch.Commit(pebble.NoSync) }); err != nil {
 		return j.head.Size, fmt.Errorf("append entry %d: %w", entries[old].N, err)
 	}
 	j.head = head

@@ -44,8 +44,8 @@ func (j *Journal) Restore(f Frontier) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.broken != nil {
-		return fmt.Errorf("restore: %w", j.broken)
+	if err := j.usable(); err != nil {
+		return fmt.Errorf("restore: %w", err)
 	}
 	if f.Size <= j.head.Size {
 		root, err := tree{j, j.head, j.gap}.root(f.Size)
@@ -65,8 +65,7 @@ func (j *Journal) Restore(f Frontier) error {
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	if err := j.db.Set([]byte(gapKey), value, pebble.Sync); err != nil {
-		j.broken = err
+	if err := j.set([]byte(gapKey), value); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	j.gap, j.head = g, f.clone()
@@ -179,6 +178,9 @@ func (j *Journal) Fill(c Chunk) (next uint64, err error) {
 	if g == nil {
 		return t.head.Size, errors.New("fill: nothing is missing")
 	}
+	if err := j.usable(); err != nil {
+		return g.From, fmt.Errorf("fill: %w", err)
+	}
 	if err := c.check(); err != nil {
 		return g.From, fmt.Errorf("fill: %w", err)
 	}
@@ -241,14 +243,10 @@ func (j *Journal) commitFill(batch *pebble.Batch, g *gap, end uint64) (uint64, e
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	switch {
-	case j.broken != nil:
-		return g.From, fmt.Errorf("fill: %w", j.broken)
-	case j.gap != g:
+	if j.gap != g {
 		return g.From, errors.New("fill: a newer snapshot was restored meanwhile: ask again")
 	}
-	if err := batch.Commit(pebble.NoSync); err != nil {
-		j.broken = err
+	if err := j.write(func() error { return batch.Commit(pebble.NoSync) }); err != nil {
 		return g.From, fmt.Errorf("fill: %w", err)
 	}
 	j.gap = rest

@@ -28,9 +28,18 @@ type Options struct {
 	// much is held under load. Default 8 MiB.
 	BufferBytes uint64
 
+	// ReserveBytes is how much of the disk must be free. With less, nothing
+	// is added ([ErrFull]): the store itself cannot bear a full disk, and ends
+	// the process. It is looked at when the journal is opened and at each
+	// sync. Default 64 MiB.
+	ReserveBytes uint64
+
 	// SyncEvery is how often Run makes durable what was appended. Default one
 	// second.
 	SyncEvery time.Duration
+
+	// ReadOnly opens a journal to look at it, and leaves every byte as it is.
+	ReadOnly bool
 
 	fs vfs.FS // tests: a disk that crashes
 }
@@ -39,6 +48,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.CacheBytes = cmp.Or(o.CacheBytes, 4<<20)
 	o.BufferBytes = cmp.Or(o.BufferBytes, 8<<20)
+	o.ReserveBytes = cmp.Or(o.ReserveBytes, 64<<20)
 	o.SyncEvery = cmp.Or(o.SyncEvery, time.Second)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -53,16 +63,20 @@ func (o Options) withDefaults() Options {
 type Journal struct {
 	// Set once.
 	db      *pebble.DB
+	dir     string
 	options Options
 
 	// Sizes, for readers that need no more.
 	size   atomic.Uint64 // entries, whether present or missing
 	synced atomic.Uint64 // entries that survive a crash
 
-	mu     sync.RWMutex
-	head   Frontier // at size; guarded by mu
-	gap    *gap     // entries that are missing, or nil; guarded by mu
-	broken error    // a write failed: nothing more is written; guarded by mu
+	// A write failed, or the journal is closed: nothing more is written.
+	broken atomic.Pointer[error]
+	full   atomic.Bool // less than the reserve is free
+
+	mu   sync.RWMutex
+	head Frontier // at size; guarded by mu
+	gap  *gap     // entries that are missing, or nil; guarded by mu
 
 	writer writer // owned by whoever holds mu for writing
 
@@ -78,7 +92,8 @@ func Open(dir string, options Options) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", dir, err)
 	}
-	j := &Journal{db: db, options: options}
+	j := &Journal{db: db, dir: dir, options: options}
+	j.measure()
 	if err := j.recover(); err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", dir, errors.Join(err, db.Close()))
 	}
@@ -89,6 +104,7 @@ func Open(dir string, options Options) (*Journal, error) {
 func storeOptions(o Options) *pebble.Options {
 	p := &pebble.Options{
 		FS:                          o.fs,
+		ReadOnly:                    o.ReadOnly,
 		FormatMajorVersion:          pebble.FormatWALSyncChunks,
 		CacheSize:                   o.CacheBytes,
 		MemTableSize:                o.BufferBytes,
@@ -117,19 +133,23 @@ func storeOptions(o Options) *pebble.Options {
 	return p
 }
 
-// Close makes everything durable and releases the store. Iterations must
-// have ended.
+// Close makes everything durable and releases the store. Nobody may be using
+// the journal. One that a failed write broke is left to the end of the
+// process: the store might wait for ever.
 func (j *Journal) Close() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	if !j.broken.CompareAndSwap(nil, &errClosed) {
+		return nil
+	}
 	if err := j.db.Close(); err != nil {
 		return fmt.Errorf("close journal: %w", err)
 	}
-	j.broken = errClosed
 	return nil
 }
 
-var errClosed = errors.New("journal is closed")
+var (
+	errClosed   = errors.New("the journal is closed")
+	errReadOnly = errors.New("the journal is opened to be read only")
+)
 
 // Run makes durable what was appended, every [Options.SyncEvery], until ctx
 // is done. It returns an error only if the disk gives one: then the peer
@@ -156,14 +176,15 @@ func (j *Journal) Size() uint64 { return j.size.Load() }
 // entries survive a crash from now on. It waits for the disk, however long
 // that takes: ctx only keeps it from beginning.
 func (j *Journal) Sync(ctx context.Context) (uint64, error) {
-	if err := ctx.Err(); err != nil {
-		return j.synced.Load(), err
+	if err := cmp.Or(ctx.Err(), j.failure()); err != nil {
+		return j.synced.Load(), fmt.Errorf("sync journal: %w", err)
 	}
+	j.measure()
 	size := j.size.Load()
 	if size <= j.synced.Load() {
 		return j.synced.Load(), nil
 	}
-	if err := j.db.LogData(nil, pebble.Sync); err != nil {
+	if err := j.write(func() error { return j.db.LogData(nil, pebble.Sync) }); err != nil {
 		return j.synced.Load(), fmt.Errorf("sync journal: %w", err)
 	}
 	for {
@@ -172,6 +193,57 @@ func (j *Journal) Sync(ctx context.Context) (uint64, error) {
 			return max(was, size), nil
 		}
 	}
+}
+
+// ErrFull says that the disk is all but full. What was appended is safe, and
+// appending goes on when there is room again.
+var ErrFull = errors.New("the disk is full")
+
+// measure looks how much of the disk is free. A file system that does not
+// tell is taken to have room.
+func (j *Journal) measure() {
+	usage, err := j.options.fs.GetDiskUsage(j.dir)
+	j.full.Store(err == nil && usage.AvailBytes < j.options.ReserveBytes)
+}
+
+// usable says why nothing can be written now.
+func (j *Journal) usable() error {
+	if err := j.failure(); err != nil {
+		return err
+	}
+	if j.full.Load() {
+		return fmt.Errorf("%w: less than %d MiB are free in %s", ErrFull, j.options.ReserveBytes>>20, j.dir)
+	}
+	return nil
+}
+
+// failure says why nothing can be written any more.
+func (j *Journal) failure() error {
+	if err := j.broken.Load(); err != nil {
+		return *err
+	}
+	if j.options.ReadOnly {
+		return errReadOnly
+	}
+	return nil
+}
+
+// write writes to the store. What the store holds after a failed write is
+// not known, and it panics when its own log fails it, so the first failure
+// is the last write.
+func (j *Journal) write(do func() error) (err error) {
+	if err := j.failure(); err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("store: %v", p)
+		}
+		if err != nil {
+			j.broken.CompareAndSwap(nil, &err)
+		}
+	}()
+	return do()
 }
 
 // storeLog passes on what the store has to say. What it calls fatal would
@@ -185,5 +257,5 @@ func (l storeLog) Errorf(format string, args ...any) {
 }
 
 func (l storeLog) Fatalf(format string, args ...any) {
-	panic("journal: store: " + fmt.Sprintf(format, args...))
+	panic(fmt.Sprintf("journal: "+format, args...))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 
 func TestMain(m *testing.M) {
 	crashWriter() // does not return in the child of TestKilled
+	if os.Getenv(brokenStores) != "" {
+		os.Exit(m.Run())
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -187,7 +187,7 @@ func (j *Journal) contradiction(err error, k Kept, kept []Kept) error {
 	if encErr != nil {
 		return errors.Join(e, encErr)
 	}
-	if err := j.db.Set(appendNumberKey(nil, rowEvidence, uint64(len(evidence))), value, pebble.Sync); err != nil {
+	if err := j.set(appendNumberKey(nil, rowEvidence, uint64(len(evidence))), value); err != nil {
 		return errors.Join(e, err)
 	}
 	return e
@@ -248,7 +248,7 @@ func (j *Journal) putKept(k Kept) error {
 	if err != nil {
 		return err
 	}
-	if err := j.db.Set(appendNumberKey(nil, rowCheckpoint, k.Checkpoint.Size), value, pebble.Sync); err != nil {
+	if err := j.set(appendNumberKey(nil, rowCheckpoint, k.Checkpoint.Size), value); err != nil {
 		return fmt.Errorf("keep checkpoint %d: %w", k.Checkpoint.Size, err)
 	}
 	return nil
@@ -267,7 +267,8 @@ func (j *Journal) writeKept(k Kept, kept []Kept) error {
 		if first || i >= len(kept)-(keptNewest-1) {
 			continue
 		}
-		if err := j.db.Delete(appendNumberKey(nil, rowCheckpoint, old.Checkpoint.Size), pebble.NoSync); err != nil {
+		key := appendNumberKey(nil, rowCheckpoint, old.Checkpoint.Size)
+		if err := j.write(func() error { return j.db.Delete(key, pebble.NoSync) }); err != nil {
 			return fmt.Errorf("drop checkpoint %d: %w", old.Checkpoint.Size, err)
 		}
 	}

@@ -97,3 +97,9 @@ func (j *Journal) get(dst, key []byte) ([]byte, error) {
 	dst = append(dst, value...)
 	return dst, closer.Close()
 }
+
+// set writes one row and makes it, and all that was written before it,
+// durable.
+func (j *Journal) set(key, value []byte) error {
+	return j.write(func() error { return j.db.Set(key, value, pebble.Sync) })
+}

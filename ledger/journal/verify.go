@@ -42,8 +42,10 @@ const verifyRun = 1 << 14
 // took the trouble to change all that depends on it. Others read and append
 // meanwhile.
 func (j *Journal) Verify(ctx context.Context, options VerifyOptions) (Verified, error) {
-	if err := j.db.Flush(); err != nil { // then it is read from the disk
-		return Verified{}, fmt.Errorf("verify: %w", err)
+	if !j.options.ReadOnly {
+		if err := j.write(j.db.Flush); err != nil { // then it is read from the disk
+			return Verified{}, fmt.Errorf("verify: %w", err)
+		}
 	}
 	v := verification{j: j, t: j.tree(), options: options, seed: maphash.MakeSeed()}
 	for _, check := range []func(context.Context) error{v.checkpoints, v.entries, v.indexes, v.others} {

@@ -99,6 +99,7 @@ type Daemon struct {
 	gone     atomic.Bool // it left the mesh: the folder is to be emptied
 	removed  atomic.Pointer[removal]
 	expelled chan struct{} // closed when removed is set
+	rumours  chan mesh.PeerID
 
 	partitions partition.Host
 
@@ -122,7 +123,7 @@ func (l loop) blame(err error) error {
 
 // Open brings up a peer from its state folder. On error nothing stays open.
 func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error) {
-	d := &Daemon{cfg: cfg, log: cfg.Log, host: hostID(), stopping: make(chan struct{}), expelled: make(chan struct{}), started: cfg.Clock()}
+	d := &Daemon{cfg: cfg, log: cfg.Log, host: hostID(), stopping: make(chan struct{}), expelled: make(chan struct{}), rumours: make(chan mesh.PeerID, 1), started: cfg.Clock()}
 	d.stop = sync.OnceFunc(func() { close(d.stopping) })
 	if d.cfg.Version == "" {
 		d.cfg.Version = "dev"

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -257,7 +259,7 @@ func TestRemoved(t *testing.T) {
 		if err := a.ask().RemoveMember(t.Context(), b.name); err != nil {
 			t.Fatal(err)
 		}
-		words := []string{"removed from mesh home", "peer p0 says so", "instances are ended", "data is kept", "new state folder", "new token"}
+		words := []string{"removed from mesh home", "says so", "instances are ended", "data is kept", "new state folder", "new token"}
 		select {
 		case <-d.stopping:
 		case <-time.After(time.Minute):
@@ -274,6 +276,44 @@ func TestRemoved(t *testing.T) {
 		_, err := Open(t.Context(), b.config, Settings{})
 		says(t, err, "", words...)
 		says(t, b.join(a, a.token(protocol.TokenInput{})), "", "removed from the mesh for good")
+	})
+}
+
+// TestRemovedUnread is about a peer that was removed and has no copy of the
+// ledger that names a voter: it believes that it was removed if nobody lets it
+// read one, and only then.
+func TestRemovedUnread(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t
+		a := w.found(FoundOptions{Mesh: "home"}, 2)
+		w.eventually(10*time.Second, "a quorum", func() bool { return a.status().Quorum && a.status().Account != "" })
+		b := w.join(a, a.token(protocol.TokenInput{Role: protocol.RoleComputer}), 2)
+		forget := func() {
+			time.Sleep(5 * time.Second)
+			b.stop()
+			if err := os.Remove(filepath.Join(b.config.Dir, "slice")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		forget()
+		b.run()
+		d, _ := b.running()
+		d.toldRemoved("nobody") // before it has read anything
+		time.Sleep(time.Minute)
+		if s := b.status(); !s.Quorum || s.Members != 2 {
+			t.Errorf("a rumour is enough: quorum %v, %d members", s.Quorum, s.Members)
+		}
+		forget()
+		if err := a.ask().RemoveMember(t.Context(), string(b.id())); err != nil {
+			t.Fatal(err)
+		}
+		b.run()
+		d, _ = b.running()
+		select {
+		case <-d.stopping:
+		case <-time.After(time.Minute):
+		}
+		says(t, b.ended(), "", "removed from mesh home", "says so")
 	})
 }
 

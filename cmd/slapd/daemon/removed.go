@@ -62,14 +62,23 @@ func (f *folder) checkRemoved() error {
 // toldRemoved hears from another peer that this one was removed. Only those
 // are believed that may keep the ledger, as far as this peer knows: it is
 // they who hold the mesh's CA. That a peer was removed never changes, so it
-// does not matter how new their copy is.
+// does not matter how new their copy is. What others say is a rumour.
 func (d *Daemon) toldRemoved(by mesh.PeerID) {
 	if err := d.mayVote(by); err != nil {
 		d.log.Debug("a peer says that this one was removed, and is not believed", "peer", by, "err", err)
+		select {
+		case d.rumours <- by:
+		default: // there is one to look into already
+		}
 		return
 	}
 	d.wasRemoved(by)
 }
+
+// unread is after how long a rumour is believed by a peer that has read
+// nothing of the ledger meanwhile, and so knows nobody who may vote: any
+// voter that does not think the same would have let it read at once.
+const unread = 10 * time.Second
 
 // wasRemoved has the peer end, because the ledger of by says that it was
 // removed, or its own, if by is empty.
@@ -90,6 +99,9 @@ func (d *Daemon) wasRemoved(by mesh.PeerID) {
 func (d *Daemon) runMembership(ctx context.Context) error {
 	changed, stop := d.books.Subscribe(ledger.TopicMembers())
 	defer stop()
+	rumour, by := time.NewTimer(unread), mesh.PeerID("")
+	rumour.Stop()
+	defer rumour.Stop()
 	for d.removed.Load() == nil {
 		if s := d.books.Seat(); s != nil {
 			if self, _ := s.View().Peer(ledger.PeerID(d.mesh.Self())); self.Revoked {
@@ -102,6 +114,16 @@ func (d *Daemon) runMembership(ctx context.Context) error {
 			return nil
 		case <-changed:
 		case <-d.expelled:
+		case teller := <-d.rumours:
+			if by == "" {
+				by = teller
+				rumour.Reset(unread)
+			}
+		case <-rumour.C:
+			if _, read := d.books.View().Mesh(); !read {
+				d.wasRemoved(by)
+			}
+			by = ""
 		}
 	}
 	answered := time.NewTimer(goodbye)

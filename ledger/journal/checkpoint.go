@@ -78,12 +78,10 @@ func Sign(c Checkpoint, signers ...note.Signer) (Signed, error) {
 // Cosign adds a signature. Who cosigns vouches for having seen the same
 // entries, so it checks c with [Journal.Keep] first.
 func (s Signed) Cosign(signer note.Signer) (Signed, error) {
-	n, err := note.Open(s.text, nil)
-	var unverified *note.UnverifiedNoteError
-	if !errors.As(err, &unverified) {
+	n, err := unverified(s.text)
+	if err != nil {
 		return Signed{}, fmt.Errorf("cosign checkpoint %d: %w", s.Size, err)
 	}
-	n = unverified.Note
 	return signNote(s.Checkpoint, n, s.signers, signer)
 }
 
@@ -137,13 +135,18 @@ func (t Trust) Open(text []byte) (Signed, error) {
 	return signed, nil
 }
 
-// claimed reads a note without checking who signed it.
-func claimed(text []byte) (Checkpoint, error) {
+// unverified reads a note without checking who signed it.
+func unverified(text []byte) (*note.Note, error) {
 	n, err := note.Open(text, nil)
-	var unverified *note.UnverifiedNoteError
-	if errors.As(err, &unverified) {
-		n, err = unverified.Note, nil
+	if e, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
+		return e.Note, nil
 	}
+	return n, err
+}
+
+// claimed reads a checkpoint without checking who signed it.
+func claimed(text []byte) (Checkpoint, error) {
+	n, err := unverified(text)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -178,4 +181,5 @@ type signer struct {
 	sign func([]byte) []byte
 }
 
+// Sign signs.
 func (s signer) Sign(message []byte) ([]byte, error) { return s.sign(message), nil }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"os"
 
@@ -31,22 +32,31 @@ func voters() (signers []note.Signer, trust journal.Trust) {
 	return signers, journal.Trust{Origin: "mesh-1", Verifiers: note.VerifierList(verifiers...), Quorum: 2}
 }
 
-// A voter records what was decided, signs what the history is now, and hands
-// it to somebody who trusts nobody.
-func Example() {
+// opened returns a journal, and what to do when it is not needed any more.
+func opened() (*journal.Journal, func()) {
 	dir, err := os.MkdirTemp("", "journal")
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
 	j, err := journal.Open(dir, journal.Options{})
 	if err != nil {
 		panic(err)
 	}
-	defer j.Close()
+	return j, func() {
+		if err := errors.Join(j.Close(), os.RemoveAll(dir)); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// A voter records what was decided, signs what the history is now, and hands
+// it to somebody who trusts nobody.
+func Example() {
+	j, done := opened()
+	defer done()
 
 	secret := journal.Secret{1} // of the mesh, in the replicated state
-	_, err = j.Append(
+	_, err := j.Append(
 		journal.Entry{
 			N: 0, Index: 7, Kind: "allocated", Account: "alice", Instance: 1, Computer: "c1",
 			Rest: secret.Salt(0).Commit([]byte("database=wordpress")),
@@ -95,16 +105,8 @@ func Example() {
 
 // Who holds a checkpoint needs an entry and a few hashes, not the journal.
 func ExampleVerifyInclusion() {
-	dir, err := os.MkdirTemp("", "journal")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	j, err := journal.Open(dir, journal.Options{})
-	if err != nil {
-		panic(err)
-	}
-	defer j.Close()
+	j, done := opened()
+	defer done()
 	for n := range uint64(1000) {
 		if _, err := j.Append(journal.Entry{N: n, Kind: "charged", Account: "alice"}); err != nil {
 			panic(err)

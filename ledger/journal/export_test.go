@@ -13,24 +13,24 @@ import (
 )
 
 // exported returns an export of a journal with checkpoints.
-func exported(t testing.TB, from, to uint64, checkpoints ...uint64) []byte {
-	t.Helper()
-	j, err := Open(t.TempDir(), Options{})
+func exported(tb testing.TB, from, to uint64, checkpoints ...uint64) []byte {
+	tb.Helper()
+	j, err := Open(tb.TempDir(), Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	add(t, j, 1, 300)
+	add(tb, j, 1, 300)
 	for _, size := range checkpoints {
-		if err := j.Keep(signed(t, j, size), nil); err != nil {
-			t.Fatal(err)
+		if err := j.Keep(signed(tb, j, size), nil); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	var out bytes.Buffer
-	if err := j.Export(t.Context(), &out, from, to); err != nil {
-		t.Fatal(err)
+	if err := j.Export(tb.Context(), &out, from, to); err != nil {
+		tb.Fatal(err)
 	}
 	if err := j.Close(); err != nil { // what it does aside would disturb a fuzzer
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }
@@ -74,12 +74,15 @@ func TestExport(t *testing.T) {
 
 // TestExportChanged changes every byte of an export.
 func TestExportChanged(t *testing.T) {
-	data := exported(t, 3, 40, 20, 300)
+	data := exported(t, 3, 16, 10, 300)
 	for i := range data {
 		changed := bytes.Clone(data)
 		changed[i] ^= 1 << (i % 8)
 		if _, err := VerifyExport(bytes.NewReader(changed), trust(t), nil); err == nil {
 			t.Fatalf("byte %d was changed: nobody noticed", i)
+		}
+		if i%16 != 0 {
+			continue
 		}
 		if _, err := VerifyExport(bytes.NewReader(data[:i]), trust(t), nil); err == nil {
 			t.Fatalf("cut short at byte %d: nobody noticed", i)
@@ -156,7 +159,7 @@ func TestExportImport(t *testing.T) {
 }
 
 func FuzzVerifyExport(f *testing.F) {
-	data := exported(f, 3, 40, 20, 300)
+	data := exported(f, 3, 16, 10, 300)
 	f.Add(data)
 	f.Add(data[:len(data)/2])
 	f.Add([]byte(exportMagic))

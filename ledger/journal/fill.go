@@ -111,8 +111,7 @@ func (j *Journal) Chunk(from, to uint64) (Chunk, error) {
 	c := Chunk{From: from}
 	total := 0
 	for row, err := range j.leaves(Query{From: from, Limit: int(min(to-from, MaxChunkLeaves))}) {
-		var missing *MissingError
-		if errors.As(err, &missing) && len(c.Leaves) > 0 {
+		if _, ok := errors.AsType[*MissingError](err); ok && len(c.Leaves) > 0 {
 			break
 		}
 		if err != nil {

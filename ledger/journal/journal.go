@@ -250,12 +250,15 @@ func (j *Journal) write(do func() error) (err error) {
 // leave the history behind the ledger, so the peer stops.
 type storeLog struct{ log *slog.Logger }
 
+// Infof says nothing: what a store does all day is nobody's business.
 func (storeLog) Infof(string, ...any) {}
 
+// Errorf logs.
 func (l storeLog) Errorf(format string, args ...any) {
 	l.log.Error("journal store", "err", fmt.Sprintf(format, args...))
 }
 
+// Fatalf ends the process, unless a caller of ours waits for the write.
 func (l storeLog) Fatalf(format string, args ...any) {
 	panic(fmt.Sprintf("journal: "+format, args...))
 }

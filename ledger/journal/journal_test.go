@@ -25,15 +25,15 @@ func TestMain(m *testing.M) {
 }
 
 // open opens a journal that is closed when the test ends.
-func open(t testing.TB, dir string) *Journal {
-	t.Helper()
+func open(tb testing.TB, dir string) *Journal {
+	tb.Helper()
 	j, err := Open(dir, Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := j.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return j
@@ -67,20 +67,20 @@ func someEntries(seed, from, to uint64) []Entry {
 }
 
 // add appends the entries of a seed up to a size.
-func add(t testing.TB, j *Journal, seed, to uint64) {
-	t.Helper()
+func add(tb testing.TB, j *Journal, seed, to uint64) {
+	tb.Helper()
 	for n := j.Size(); n < to; n = j.Size() {
 		if _, err := j.Append(someEntries(seed, n, min(to, n+97))...); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
-func verify(t testing.TB, j *Journal) Verified {
-	t.Helper()
-	v, err := j.Verify(t.Context(), VerifyOptions{})
+func verify(tb testing.TB, j *Journal) Verified {
+	tb.Helper()
+	v, err := j.Verify(tb.Context(), VerifyOptions{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return v
 }
@@ -88,11 +88,11 @@ func verify(t testing.TB, j *Journal) Verified {
 // A model is the tree as x/mod makes it, in memory.
 type model struct{ hashes []Hash }
 
-func (m *model) add(t testing.TB, n uint64, leaf []byte) {
-	t.Helper()
+func (m *model) add(tb testing.TB, n uint64, leaf []byte) {
+	tb.Helper()
 	hashes, err := tlog.StoredHashes(int64(n), leaf, m)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m.hashes = append(m.hashes, hashes...)
 }
@@ -105,24 +105,24 @@ func (m *model) ReadHashes(indexes []int64) ([]Hash, error) {
 	return hashes, nil
 }
 
-func (m *model) root(t testing.TB, size uint64) Hash {
-	t.Helper()
+func (m *model) root(tb testing.TB, size uint64) Hash {
+	tb.Helper()
 	root, err := tlog.TreeHash(int64(size), m)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return root
 }
 
-func modelOf(t testing.TB, entries []Entry) *model {
-	t.Helper()
+func modelOf(tb testing.TB, entries []Entry) *model {
+	tb.Helper()
 	m := new(model)
 	for i := range entries {
 		leaf, err := entries[i].Leaf()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		m.add(t, entries[i].N, leaf)
+		m.add(tb, entries[i].N, leaf)
 	}
 	return m
 }
@@ -205,7 +205,7 @@ func TestReopen(t *testing.T) {
 
 // TestTree compares roots, proofs and tiles with those of x/mod.
 func TestTree(t *testing.T) {
-	const size = 70_000 // more than one tile of the second level
+	const size = 2_600
 	j := open(t, t.TempDir())
 	entries := someEntries(4, 0, size)
 	for chunk := range slices.Chunk(entries, 1000) {
@@ -255,12 +255,41 @@ func TestTree(t *testing.T) {
 			t.Fatalf("tile %s: %v", tile.Path(), err)
 		}
 	}
-	for _, tile := range [][3]int{{0, 274, 1}, {-1, 0, 1}, {1, 0, 257}, {7, 0, 1}, {0, 0, 0}, {2, 0, 2}} {
+	for _, tile := range [][3]int{{0, 11, 1}, {0, 10, 41}, {-1, 0, 1}, {1, 0, 11}, {7, 0, 1}, {0, 0, 0}, {0, 0, 257}, {2, 0, 1}} {
 		if _, err := j.Tile(tile[0], uint64(tile[1]), tile[2]); err == nil {
 			t.Errorf("tile %v exists", tile)
 		}
 	}
 	verify(t, j)
+}
+
+// TestHighTiles makes a tile of the third level out of as many entries as that
+// needs.
+func TestHighTiles(t *testing.T) {
+	const size = 1 << 16
+	j := open(t, t.TempDir())
+	g := make([]Entry, 1<<9)
+	for n := uint64(0); n < size; n = j.Size() {
+		for i := range g {
+			g[i] = Entry{N: n + uint64(i), Kind: "k"}
+		}
+		if _, err := j.Append(g...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root := must(j.Root(size))
+	if tile := must(j.Tile(2, 0, 1)); Hash(tile) != root {
+		t.Errorf("tile %x, root %s", tile, root)
+	}
+	var f Frontier
+	var done [64]Hash
+	tile := must(j.Tile(1, 0, 256))
+	for i := range 256 {
+		f.grow(Hash(tile[i*32:]), &done) // of nodes, not of entries
+	}
+	if f.Root() != root {
+		t.Error("another root")
+	}
 }
 
 func TestEmpty(t *testing.T) {
@@ -287,49 +316,49 @@ func TestEmpty(t *testing.T) {
 }
 
 // voter returns the keys of a voter.
-func voter(t testing.TB, name string) (note.Signer, note.Verifier) {
-	t.Helper()
+func voter(tb testing.TB, name string) (note.Signer, note.Verifier) {
+	tb.Helper()
 	seed := sha256.Sum256([]byte(name))
 	key := ed25519.NewKeyFromSeed(seed[:])
 	s, err := NewSigner(name, key.Public().(ed25519.PublicKey), func(m []byte) []byte { return ed25519.Sign(key, m) })
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	v, err := NewVerifier(name, key.Public().(ed25519.PublicKey))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s, v
 }
 
 // trust trusts the voters a, b and c, of which two must sign.
-func trust(t testing.TB) Trust {
-	t.Helper()
+func trust(tb testing.TB) Trust {
+	tb.Helper()
 	var list []note.Verifier
 	for _, name := range []string{"a", "b", "c"} {
-		_, v := voter(t, name)
+		_, v := voter(tb, name)
 		list = append(list, v)
 	}
 	return Trust{Origin: "mesh-1", Verifiers: note.VerifierList(list...), Quorum: 2}
 }
 
 // signed returns a checkpoint of j, signed by a and b.
-func signed(t testing.TB, j *Journal, size uint64) Signed {
-	t.Helper()
+func signed(tb testing.TB, j *Journal, size uint64) Signed {
+	tb.Helper()
 	root, err := j.Root(size)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return signedRoot(t, size, root)
+	return signedRoot(tb, size, root)
 }
 
-func signedRoot(t testing.TB, size uint64, root Hash) Signed {
-	t.Helper()
-	a, _ := voter(t, "a")
-	b, _ := voter(t, "b")
+func signedRoot(tb testing.TB, size uint64, root Hash) Signed {
+	tb.Helper()
+	a, _ := voter(tb, "a")
+	b, _ := voter(tb, "b")
 	s, err := Sign(Checkpoint{"mesh-1", size, root}, a, b)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }

@@ -92,8 +92,7 @@ func (t tree) holds(c Checkpoint) (bool, error) {
 		return false, nil
 	}
 	root, err := t.root(c.Size)
-	var missing *MissingError
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*MissingError](err); ok {
 		return false, nil
 	}
 	if err != nil {
@@ -161,8 +160,8 @@ func proved(prove Prover, old, c Checkpoint) error {
 
 // contradiction completes the evidence and keeps it.
 func (j *Journal) contradiction(err error, k Kept, kept []Kept) error {
-	var e *ContradictionError
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*ContradictionError](err)
+	if !ok {
 		return err
 	}
 	e.New = k.Text
@@ -187,7 +186,7 @@ func (j *Journal) contradiction(err error, k Kept, kept []Kept) error {
 	if encErr != nil {
 		return errors.Join(e, encErr)
 	}
-	if err := j.set(appendNumberKey(nil, rowEvidence, uint64(len(evidence))), value); err != nil {
+	if err := j.set(numberKey(rowEvidence, uint64(len(evidence))), value); err != nil {
 		return errors.Join(e, err)
 	}
 	return e
@@ -248,7 +247,7 @@ func (j *Journal) putKept(k Kept) error {
 	if err != nil {
 		return err
 	}
-	if err := j.set(appendNumberKey(nil, rowCheckpoint, k.Checkpoint.Size), value); err != nil {
+	if err := j.set(numberKey(rowCheckpoint, k.Checkpoint.Size), value); err != nil {
 		return fmt.Errorf("keep checkpoint %d: %w", k.Checkpoint.Size, err)
 	}
 	return nil
@@ -267,7 +266,7 @@ func (j *Journal) writeKept(k Kept, kept []Kept) error {
 		if first || i >= len(kept)-(keptNewest-1) {
 			continue
 		}
-		key := appendNumberKey(nil, rowCheckpoint, old.Checkpoint.Size)
+		key := numberKey(rowCheckpoint, old.Checkpoint.Size)
 		if err := j.write(func() error { return j.db.Delete(key, pebble.NoSync) }); err != nil {
 			return fmt.Errorf("drop checkpoint %d: %w", old.Checkpoint.Size, err)
 		}

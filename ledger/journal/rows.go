@@ -43,8 +43,8 @@ func appendHashKey(key []byte, level int, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(key, rowHash, byte(level)), n)
 }
 
-func appendNumberKey(key []byte, row byte, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(key, row), n)
+func numberKey(row byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{row}, n)
 }
 
 func appendNamePrefix(key []byte, row byte, name string) []byte {
@@ -61,17 +61,6 @@ func numberOf(key []byte) uint64 {
 		return 0
 	}
 	return binary.BigEndian.Uint64(key[len(key)-8:])
-}
-
-// after returns the first key behind all that begin with prefix.
-func after(prefix []byte) []byte {
-	end := append([]byte(nil), prefix...)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i]++; end[i] != 0 {
-			return end[:i+1]
-		}
-	}
-	return nil
 }
 
 // hashesBeside says how many hashes the row of entry n holds.

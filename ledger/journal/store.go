@@ -41,7 +41,7 @@ type rows struct {
 // rows begins to iterate over a numbered kind of row.
 func (j *Journal) rows(kind byte, from uint64) (*rows, error) {
 	iter, err := j.db.NewIter(&pebble.IterOptions{
-		LowerBound: appendNumberKey(nil, kind, from),
+		LowerBound: numberKey(kind, from),
 		UpperBound: []byte{kind + 1},
 	})
 	if err != nil {

@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"partition/build":           {"partition/release", "partition/store"},
 	"partition/build/buildtest": {"partition/build", "partition/store"},
 	"partition/supervisor":      {},
+	"partition/meter":           {"ledger"},
+	"partition/meter/kernel":    {"partition/meter"},
 	"partition/sandbox":         {"partition/supervisor"},
 	"partition": {
 		"ledger", "partition/build", "partition/catalog", "partition/release",

@@ -20,6 +20,7 @@ const (
 	ErrForbidden    Code = "forbidden"    // who asks is known and may not
 	ErrUnavailable  Code = "unavailable"  // not now, or not on this mesh
 	ErrInternal     Code = "internal"     // the decision failed: a fault of ours
+	ErrPayment      Code = "payment"      // who asks cannot pay for it
 )
 
 // Error returns the code itself.

@@ -51,7 +51,7 @@ func Parse(data []byte) (Principal, Command, error) {
 }
 
 // ParseCommand returns the command that was encoded as kind and data. Its
-// switch lists all the commands there are.
+// switches list all the commands there are.
 func ParseCommand(kind string, data []byte) (Command, error) {
 	switch kind {
 	case Found{}.Kind():
@@ -88,6 +88,28 @@ func ParseCommand(kind string, data []byte) (Command, error) {
 		return parse[SetState](data)
 	case Report{}.Kind():
 		return parse[Report](data)
+	default:
+		return parseBilling(kind, data)
+	}
+}
+
+// parseBilling is ParseCommand for the commands about money.
+func parseBilling(kind string, data []byte) (Command, error) {
+	switch kind {
+	case SetPrice{}.Kind():
+		return parse[SetPrice](data)
+	case Pay{}.Kind():
+		return parse[Pay](data)
+	case SetLimit{}.Kind():
+		return parse[SetLimit](data)
+	case SetTerms{}.Kind():
+		return parse[SetTerms](data)
+	case StopShort{}.Kind():
+		return parse[StopShort](data)
+	case ReviewBill{}.Kind():
+		return parse[ReviewBill](data)
+	case ReportUsage{}.Kind():
+		return parse[ReportUsage](data)
 	default:
 		return nil, fmt.Errorf("parse command: unknown kind %q", kind)
 	}

@@ -50,7 +50,10 @@ type Computer struct {
 	Arch       string            `cbor:"11,keyasint,omitempty"`
 	Host       string            `cbor:"12,keyasint,omitempty"` // equal for peers that share a loopback
 	State      ComputerState     `cbor:"13,keyasint"`
-	Since      time.Time         `cbor:"14,keyasint"` // of the state
+	Since      time.Time         `cbor:"14,keyasint"`           // of the state
+	Cores      uint32            `cbor:"15,keyasint,omitempty"` // thousandths of a core; 0 is not known, as below
+	Memory     int64             `cbor:"16,keyasint,omitempty"` // bytes
+	Disk       int64             `cbor:"17,keyasint,omitempty"` // bytes
 }
 
 // title returns what people call the computer.

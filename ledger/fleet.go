@@ -15,7 +15,10 @@ type Offer struct {
 	Grade      string            `cbor:"4,keyasint,omitempty"`
 	Arch       string            `cbor:"5,keyasint,omitempty"`
 	Host       string            `cbor:"6,keyasint,omitempty"`
-	Name       string            `cbor:"7,keyasint,omitempty"` // default the peer's
+	Name       string            `cbor:"7,keyasint,omitempty"`  // default the peer's
+	Cores      uint32            `cbor:"8,keyasint,omitempty"`  // thousandths of a core
+	Memory     int64             `cbor:"9,keyasint,omitempty"`  // bytes
+	Disk       int64             `cbor:"10,keyasint,omitempty"` // bytes
 }
 
 // Kind returns "offer".
@@ -42,6 +45,7 @@ func (c Offer) decide(s *State, x Context) ([]Event, error) {
 		ID: ComputerID(peer.ID), Name: c.Name, Account: peer.Account, Scope: c.Scope,
 		Partitions: c.Partitions, Free: c.Partitions, Labels: c.Labels, Grade: c.Grade,
 		Arch: c.Arch, Host: c.Host, State: ComputerOnline, Since: x.At,
+		Cores: c.Cores, Memory: c.Memory, Disk: c.Disk,
 	}
 	if was, ok := s.Computer(now.ID); ok {
 		now.Used, now.Next, now.Free = was.Used, was.Next, s.freeBelow(was, c.Partitions)
@@ -59,6 +63,8 @@ func (c Offer) check() error {
 	switch {
 	case c.Partitions < 0 || c.Partitions > MaxPartitions:
 		return refuse(ErrInvalid, "offer: %d partitions, 0 to %d expected", c.Partitions, MaxPartitions)
+	case c.Cores > MaxCores || c.Memory < 0 || c.Disk < 0:
+		return refuse(ErrInvalid, "offer: %d thousandths of a core, %d bytes of memory, %d of disk: at most %d, not negative", c.Cores, c.Memory, c.Disk, MaxCores)
 	case !c.Scope.valid():
 		return refuse(ErrInvalid, "offer: scope %q: personal, group, public or closed expected", c.Scope)
 	}
@@ -77,7 +83,8 @@ func equalComputers(a, b Computer) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Account == b.Account && a.Scope == b.Scope &&
 		a.Partitions == b.Partitions && a.Used == b.Used && a.Free == b.Free && a.Next == b.Next &&
 		maps.Equal(a.Labels, b.Labels) && a.Grade == b.Grade && a.Arch == b.Arch &&
-		a.Host == b.Host && a.State == b.State
+		a.Host == b.Host && a.State == b.State &&
+		a.Cores == b.Cores && a.Memory == b.Memory && a.Disk == b.Disk
 }
 
 // freeBelow counts the partitions below n that nobody holds.

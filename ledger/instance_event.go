@@ -1,11 +1,17 @@
 package ledger
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/slapmesh/slapmesh/ledger/book"
+)
 
 // Allocated says that an instance holds a partition and an address.
 type Allocated struct {
 	Instance Instance
 	On       string // the computer's name
+	Charge   Charge // that begins; none where the mesh does not bill
+	Due      book.Transfer
 }
 
 func (e Allocated) String() string {
@@ -22,6 +28,11 @@ func (e Allocated) evolve(s *State) {
 	s.take(i.Computer, i.Partition)
 	s.setInstance(i)
 	s.supplyFor(i)
+	if e.Charge.Instance != 0 {
+		s.setCharge(e.Charge)
+		s.move(e.Due)
+		s.reserve(i.Account, e.Charge.Reserved)
+	}
 }
 
 // Changed says that something else is requested of an instance.
@@ -78,6 +89,11 @@ func (e Freed) evolve(s *State) {
 	s.returnAddress(i.Address)
 	s.setInstance(i)
 	s.release(i.Computer, i.Partition)
+	if c, ok := s.Charge(i.ID); ok {
+		s.reserve(c.Payer, -c.Reserved)
+		c.Until, c.Reserved = i.Changed, 0
+		s.setCharge(c)
+	}
 
 	s.counters.Grave++
 	s.setGrave(grave{s.counters.Grave, i.ID})
@@ -85,6 +101,7 @@ func (e Freed) evolve(s *State) {
 		k, oldest, _ := s.graves.tree.Min()
 		drop(s, &s.graves, k)
 		s.dropInstance(oldest.value.Instance)
+		drop(s, &s.charges, Key{N: uint64(oldest.value.Instance)})
 	}
 }
 

@@ -18,6 +18,8 @@ type Mesh struct {
 	// FirstAddress is how many addresses of the network come before the first
 	// one that is given out.
 	FirstAddress uint32 `cbor:"9,keyasint,omitempty"`
+
+	Terms Terms `cbor:"10,keyasint"` // about money
 }
 
 // An Account owns computers and instances, and asks.

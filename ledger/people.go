@@ -49,7 +49,7 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 	}
 	return []Event{Founded{
 		Mesh{
-			Name: c.Name, ID: c.ID, Epoch: 1, Open: c.Open, Rules: 1,
+			Name: c.Name, ID: c.ID, Epoch: 1, Open: c.Open, Rules: CurrentRules,
 			Operator: c.Account, LastSeat: 1, Created: x.At, FirstAddress: c.FirstAddress % addresses,
 		},
 		Account{Name: c.Account, Operator: true, Created: x.At},
@@ -301,4 +301,7 @@ func (c RaiseRules) decide(s *State, x Context) ([]Event, error) {
 }
 
 // CurrentRules is the newest rules version that this program knows.
-const CurrentRules = 1
+//
+//	1  the first
+//	2  money: prices, wallets, charges
+const CurrentRules = 2

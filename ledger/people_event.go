@@ -114,8 +114,12 @@ func (e RulesRaised) about() subject { return subject{} }
 
 func (e RulesRaised) evolve(s *State) {
 	mesh, _ := s.Mesh()
+	billed := s.bills()
 	mesh.Rules = e.Rules
 	s.setMesh(mesh)
+	if !billed && s.bills() {
+		s.openCharges()
+	}
 }
 
 // TokenCreated says that a token can be used.

@@ -163,7 +163,19 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 	if now.Address, err = s.nextAddress(); err != nil {
 		return nil, err
 	}
-	return []Event{Allocated{now, computer.title()}}, nil
+	allocated := Allocated{Instance: now, On: computer.title()}
+	if s.bills() {
+		if allocated.Charge, allocated.Due, err = s.charge(now, x.At); err != nil {
+			return nil, err
+		}
+		if err := s.afford(allocated.Charge, allocated.Due, "request "+string(c.Reference)); err != nil {
+			return nil, err
+		}
+		if err := newTill(s).take(allocated.Due); err != nil {
+			return nil, err
+		}
+	}
+	return []Event{allocated}, nil
 }
 
 // typeOf returns the type that c asks of a release, where was is what runs.
@@ -212,6 +224,9 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 	}
 	if c.State != "" {
 		now.Requested = c.State
+	}
+	if err := s.mayStart(was, now); err != nil {
+		return nil, err
 	}
 	return s.changed(x, was, now), nil
 }
@@ -284,5 +299,8 @@ func (c SetState) decide(s *State, x Context) ([]Event, error) {
 	}
 	now := was
 	now.Requested = c.State
+	if err := s.mayStart(was, now); err != nil {
+		return nil, err
+	}
 	return s.changed(x, was, now), nil
 }

@@ -28,6 +28,13 @@ const (
 	tableGraves    Table = 12
 	tableReturned  Table = 13
 	tableEvents    Table = 14
+	tableWallets   Table = 15
+	tablePrices    Table = 16
+	tableCharges   Table = 17
+	tableMeters    Table = 18
+	tableHeld      Table = 19
+	tablePayments  Table = 20
+	tablePaidAt    Table = 21
 )
 
 // A Key is the key of a row in any table; each uses the parts it needs.
@@ -161,6 +168,12 @@ func (s *State) owners(v any) (AccountName, ComputerID) {
 		return c.Account, v.Computer
 	case Entry:
 		return v.Account, v.Computer
+	case Wallet:
+		return v.Account, ""
+	case Charge:
+		return v.Payer, v.Computer
+	case Meter:
+		return "", v.Computer
 	}
 	return "", ""
 }

@@ -111,6 +111,10 @@ func (w *world) replay(script string) string {
 func (w *world) look(words []string) (string, bool) {
 	w.Helper()
 	switch words[0] {
+	case "wallets":
+		return w.showWallets(), true
+	case "bill":
+		return w.showBill(words[1]), true
 	case "hours":
 		w.at = w.at.Add(time.Duration(w.number(words[1])) * time.Hour)
 		return "", true
@@ -170,6 +174,9 @@ func (w *world) parse(words []string) (Principal, Command) {
 	if c := w.parseWork(verb, plain, values, filter, p); c != nil {
 		return p, c
 	}
+	if c := w.parseMoney(verb, plain, values); c != nil {
+		return p, c
+	}
 	w.Fatalf("unknown verb in %q", words)
 	return p, nil
 }
@@ -179,13 +186,13 @@ func digestOfToken(id string) []byte { return fmt.Appendf(nil, "%-32.32s", id) }
 func (w *world) parseMembers(verb string, a []string) Command {
 	switch verb {
 	case "found": // NAME ACCOUNT PEER [open]
-		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], []byte(a[2]), 0}
+		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0}
 	case "token": // ID ROLE ACCOUNT [USES]
 		return CreateToken{TokenID(a[0]), digestOfToken(a[0]), Role(a[1]), w.number(cmp.Or(a[3], "1")), w.at.Add(time.Hour), AccountName(a[2])}
 	case "revoke":
 		return RevokeToken{TokenID(a[0])}
 	case "admit": // PEER [TOKEN]
-		c := Admit{Open: a[1] == "", Peer: PeerID(a[0]), PublicKey: []byte(a[0]), Name: "peer " + a[0]}
+		c := Admit{Open: a[1] == "", Peer: PeerID(a[0]), PublicKey: publicKeyOf(a[0]), Name: "peer " + a[0]}
 		if a[1] != "" {
 			c.TokenDigest = digestOfToken(a[1])
 		}

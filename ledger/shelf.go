@@ -59,6 +59,7 @@ func (h shelfOf[V]) unload(k Key) { h.drop(k) }
 var tables = [...]Table{
 	tableMesh, tableAccounts, tablePeers, tableTokens, tableComputers, tableGaps, tableReleases,
 	tableNamings, tableProfiles, tableSupplies, tableInstances, tableGraves, tableReturned, tableEvents,
+	tableWallets, tablePrices, tableCharges, tableMeters, tableHeld, tablePayments, tablePaidAt,
 }
 
 // shelf returns the table of that number.
@@ -92,8 +93,31 @@ func (s *State) shelf(id Table) (shelf, error) {
 		return shelfOf[returned]{&s.returned, s.setReturned, func(k Key) { drop(s, &s.returned, k) }}, nil
 	case tableEvents:
 		return shelfOf[Entry]{&s.events, s.setEntry, func(k Key) { drop(s, &s.events, k) }}, nil
+	default:
+		return s.moneyShelf(id)
 	}
-	return nil, fmt.Errorf("table %d is not known", id)
+}
+
+// moneyShelf returns the table of that number, if it is about money.
+func (s *State) moneyShelf(id Table) (shelf, error) {
+	switch id {
+	case tableWallets:
+		return shelfOf[Wallet]{&s.wallets, s.setWallet, func(k Key) { drop(s, &s.wallets, k) }}, nil
+	case tablePrices:
+		return shelfOf[Price]{&s.prices, s.setPrice, func(k Key) { drop(s, &s.prices, k) }}, nil
+	case tableCharges:
+		return shelfOf[Charge]{&s.charges, s.setCharge, func(k Key) { drop(s, &s.charges, k) }}, nil
+	case tableMeters:
+		return shelfOf[Meter]{&s.meters, s.setMeter, func(k Key) { drop(s, &s.meters, k) }}, nil
+	case tableHeld:
+		return shelfOf[heldUsage]{&s.held, s.setHeld, func(k Key) { drop(s, &s.held, k) }}, nil
+	case tablePayments:
+		return shelfOf[Payment]{&s.payments, s.setPayment, func(k Key) { drop(s, &s.payments, k) }}, nil
+	case tablePaidAt:
+		return shelfOf[paidAt]{&s.paidAt, s.setPaidAt, func(k Key) { drop(s, &s.paidAt, k) }}, nil
+	default:
+		return nil, fmt.Errorf("table %d is not known", id)
+	}
 }
 
 // Marshal returns the one byte form of v: what is logged, sent and hashed.

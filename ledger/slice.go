@@ -43,7 +43,7 @@ type Frame struct {
 // with the voters, but for user tokens that can do no more than the viewer.
 func (s *State) sees(v Viewer, value any) (any, bool) {
 	switch r := value.(type) {
-	case Mesh, Account, Peer, Computer, Release, naming:
+	case Mesh, Account, Peer, Computer, Release, naming, Price:
 		return r, true
 	case Token:
 		if !v.All && r.Account != v.Account {
@@ -56,23 +56,25 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 	case profile:
 		p, ok := s.Supply(ComputerID(v.Peer), r.Digest)
 		return r, ok && p.Requested == SupplyAvailable
-	case Supply, Instance:
+	case Supply, Instance, Wallet, Charge, Meter:
 		account, computer := s.owners(r)
 		return r, v.All || account == v.Account || computer == ComputerID(v.Peer)
 	case Entry:
 		everyones := r.Account == "" && r.Computer == ""
 		return r, v.All || everyones || r.Account == v.Account || r.Computer == ComputerID(v.Peer)
 	}
-	return nil, false // gap, grave, returned: only who decides needs them
+	return nil, false // gaps, graves, payments and the like: only who decides needs them
 }
 
 // concerns reports whether v may have seen, or may now see, the row of c.
 func (v Viewer) concerns(c Change) bool {
 	switch c.Table {
-	case tableGaps, tableGraves, tableReturned:
+	case tableGaps, tableGraves, tableReturned, tableHeld, tablePayments, tablePaidAt:
 		return false
 	case tableTokens:
 		return v.All || c.Account == v.Account
+	case tableWallets, tableCharges, tableMeters:
+		return v.All || c.Account == v.Account || c.Computer == ComputerID(v.Peer)
 	case tableSupplies, tableInstances, tableEvents:
 		everyones := c.Account == "" && c.Computer == ""
 		return v.All || everyones || c.Account == v.Account || c.Computer == ComputerID(v.Peer)

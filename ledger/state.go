@@ -33,6 +33,13 @@ type State struct {
 	graves    rows[grave]
 	returned  rows[returned]
 	events    rows[Entry]
+	wallets   rows[Wallet]
+	prices    rows[Price]
+	charges   rows[Charge]
+	meters    rows[Meter]
+	held      rows[heldUsage]
+	payments  rows[Payment]
+	paidAt    rows[paidAt]
 
 	// What follows is computed from the rows.
 	tokensBy    table.Index[AccountName, TokenID]
@@ -49,12 +56,13 @@ type State struct {
 
 // Counters are what the mesh numbers.
 type Counters struct {
-	At       time.Time  `cbor:"1,keyasint"` // of the last log entry
-	Instance InstanceID `cbor:"2,keyasint"` // the last one
-	Address  uint32     `cbor:"3,keyasint"` // how many were ever given out
-	Returned uint64     `cbor:"4,keyasint"` // how many addresses came back
-	Grave    uint64     `cbor:"5,keyasint"` // how many instances were destroyed
-	Event    uint64     `cbor:"6,keyasint"` // the last one
+	At       time.Time  `cbor:"1,keyasint"`           // of the last log entry
+	Instance InstanceID `cbor:"2,keyasint"`           // the last one
+	Address  uint32     `cbor:"3,keyasint"`           // how many were ever given out
+	Returned uint64     `cbor:"4,keyasint"`           // how many addresses came back
+	Grave    uint64     `cbor:"5,keyasint"`           // how many instances were destroyed
+	Event    uint64     `cbor:"6,keyasint"`           // the last one
+	Payment  uint64     `cbor:"7,keyasint,omitempty"` // the last one
 }
 
 // A gap is a partition below Computer.Next that nobody holds.
@@ -106,6 +114,13 @@ func NewState() *State {
 		graves:     newRows[grave](tableGraves),
 		returned:   newRows[returned](tableReturned),
 		events:     newRows[Entry](tableEvents),
+		wallets:    newRows[Wallet](tableWallets),
+		prices:     newRows[Price](tablePrices),
+		charges:    newRows[Charge](tableCharges),
+		meters:     newRows[Meter](tableMeters),
+		held:       newRows[heldUsage](tableHeld),
+		payments:   newRows[Payment](tablePayments),
+		paidAt:     newRows[paidAt](tablePaidAt),
 		tokensBy:   table.NewIndex(cmp.Compare[AccountName], cmp.Compare[TokenID]),
 		digests:    table.New[string, TokenID](strings.Compare),
 		suppliesBy: table.NewIndex(cmp.Compare[ReleaseDigest], cmp.Compare[ComputerID]),
@@ -141,6 +156,13 @@ func (s *State) Copy() *State {
 	c.graves = s.graves.copy()
 	c.returned = s.returned.copy()
 	c.events = s.events.copy()
+	c.wallets = s.wallets.copy()
+	c.prices = s.prices.copy()
+	c.charges = s.charges.copy()
+	c.meters = s.meters.copy()
+	c.held = s.held.copy()
+	c.payments = s.payments.copy()
+	c.paidAt = s.paidAt.copy()
 	c.tokensBy = s.tokensBy.Copy()
 	c.digests = s.digests.Copy()
 	c.suppliesBy = s.suppliesBy.Copy()

@@ -172,3 +172,23 @@ func (s *State) setGrave(g grave) { put(s, &s.graves, Key{N: g.N}, g) }
 func (s *State) setReturned(r returned) { put(s, &s.returned, Key{N: r.N}, r) }
 
 func (s *State) setEntry(e Entry) { put(s, &s.events, Key{N: e.N}, e) }
+
+func (s *State) setWallet(w Wallet) { put(s, &s.wallets, Key{A: string(w.Account)}, w) }
+
+func (s *State) setPrice(p Price) { put(s, &s.prices, Key{A: string(p.Account), B: p.Release}, p) }
+
+func (s *State) setCharge(c Charge) { put(s, &s.charges, Key{N: uint64(c.Instance)}, c) }
+
+func (s *State) setMeter(m Meter) { put(s, &s.meters, Key{A: string(m.Computer)}, m) }
+
+func (s *State) setHeld(h heldUsage) { put(s, &s.held, heldKey(h.Computer, h.Number), h) }
+
+func (s *State) dropHeld(id ComputerID, n uint64) { drop(s, &s.held, heldKey(id, n)) }
+
+func heldKey(id ComputerID, n uint64) Key { return Key{A: string(id), N: n} }
+
+func (s *State) setPayment(p Payment) { put(s, &s.payments, Key{A: p.ID}, p) }
+
+func (s *State) dropPayment(id string) { drop(s, &s.payments, Key{A: id}) }
+
+func (s *State) setPaidAt(p paidAt) { put(s, &s.paidAt, Key{N: p.N}, p) }

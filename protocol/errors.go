@@ -19,6 +19,7 @@ const (
 	ErrUnauthorized = ledger.ErrUnauthorized
 	ErrForbidden    = ledger.ErrForbidden
 	ErrUnavailable  = ledger.ErrUnavailable
+	ErrPayment      = ledger.ErrPayment
 	ErrInternal     = ledger.ErrInternal
 )
 

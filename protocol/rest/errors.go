@@ -25,6 +25,7 @@ var statuses = map[protocol.Code]int{
 	protocol.ErrUnauthorized: http.StatusUnauthorized,
 	protocol.ErrForbidden:    http.StatusForbidden,
 	protocol.ErrUnavailable:  http.StatusServiceUnavailable,
+	protocol.ErrPayment:      http.StatusPaymentRequired,
 	protocol.ErrInternal:     http.StatusInternalServerError,
 }
 

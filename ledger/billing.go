@@ -1,0 +1,371 @@
+package ledger
+
+import (
+	"maps"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger/book"
+)
+
+// Accounts of the book that are nobody's. Their names cannot be those of
+// accounts of the mesh.
+const (
+	MintAccount AccountName = "@mint" // where credits come from: its balance is minus all that there are
+	MeshAccount AccountName = "@mesh" // what the mesh keeps of what owners earn
+)
+
+// A Wallet is the money of one account. Who never had any has none.
+type Wallet struct {
+	Account  AccountName `cbor:"1,keyasint"`
+	Balance  book.Amount `cbor:"2,keyasint"`
+	Reserved book.Amount `cbor:"3,keyasint"` // for what runs: see Terms.Reserve
+
+	// Limited says that the account may spend no more than its balance and
+	// Limit. In an open mesh all are, with nothing to spend, until an operator
+	// says otherwise; in a private mesh nobody is.
+	Limited bool        `cbor:"4,keyasint,omitempty"`
+	Limit   book.Amount `cbor:"5,keyasint,omitempty"` // how far the balance may go below zero
+
+	// Short is since when more was spent than may be; zero if it is not so.
+	// After Terms.Grace the account's instances are stopped.
+	Short time.Time `cbor:"6,keyasint"`
+}
+
+// Free returns what the account may still promise. It is not bounded if the
+// account is not limited.
+func (w Wallet) Free() book.Amount {
+	free, err := w.Balance.Plus(w.Limit)
+	if err == nil {
+		free, err = free.Minus(w.Reserved)
+	}
+	if err != nil {
+		return maxBalance // limit and balance are bounded by it
+	}
+	return free
+}
+
+// settle notes whether more was spent than may be.
+func (w Wallet) settle(at time.Time) Wallet {
+	switch short := w.Limited && w.Balance+w.Limit < 0; {
+	case !short:
+		w.Short = time.Time{}
+	case w.Short.IsZero():
+		w.Short = at
+	}
+	return w
+}
+
+// maxBalance bounds balances, limits and payments, so that the sum of a few
+// never leaves the range of an amount.
+const maxBalance = book.Amount(1) << 60
+
+// Terms are what the mesh agrees on about money. The zero Terms are the
+// default.
+type Terms struct {
+	Fee     uint32        `cbor:"1,keyasint,omitempty"` // of what owners earn, in millionths
+	Grace   time.Duration `cbor:"2,keyasint,omitempty"` // how long who has spent too much may go on; default a day
+	Reserve time.Duration `cbor:"3,keyasint,omitempty"` // for how long a request sets aside what it will cost at least; default an hour
+}
+
+func (t Terms) withDefaults() Terms {
+	if t.Grace == 0 {
+		t.Grace = 24 * time.Hour
+	}
+	if t.Reserve == 0 {
+		t.Reserve = time.Hour
+	}
+	return t
+}
+
+// A Price is what an account asks: for its computers, or, as the publisher of
+// a release, for the use of that.
+type Price struct {
+	Account AccountName    `cbor:"1,keyasint"`
+	Release string         `cbor:"2,keyasint,omitempty"` // name; "" for computers
+	List    book.PriceList `cbor:"3,keyasint"`
+}
+
+// A Charge is the bill of one instance. It is open from the decision that
+// gives the instance a partition to the one that frees it; what was used
+// before its end is still billed afterwards.
+type Charge struct {
+	Instance  InstanceID  `cbor:"1,keyasint"`
+	Payer     AccountName `cbor:"2,keyasint"`
+	Owner     AccountName `cbor:"3,keyasint"` // of the computer
+	Publisher AccountName `cbor:"4,keyasint"`
+	Release   string      `cbor:"5,keyasint"` // name
+	Computer  ComputerID  `cbor:"6,keyasint"`
+	From      time.Time   `cbor:"7,keyasint"`
+	Until     time.Time   `cbor:"8,keyasint"` // zero while it is open
+	Billed    time.Time   `cbor:"9,keyasint"` // up to here
+
+	Reserved  book.Amount     `cbor:"10,keyasint,omitempty"` // of the payer's
+	Used      book.Quantities `cbor:"11,keyasint"`
+	ToOwner   book.Amount     `cbor:"12,keyasint,omitempty"` // the mesh's fee included
+	ToRelease book.Amount     `cbor:"13,keyasint,omitempty"`
+	ToMesh    book.Amount     `cbor:"14,keyasint,omitempty"` // the fee, a part of ToOwner
+	OwnerRest book.Rest       `cbor:"15,keyasint,omitempty"`
+	OtherRest book.Rest       `cbor:"16,keyasint,omitempty"` // the publisher's
+
+	Review Review `cbor:"17,keyasint"`
+}
+
+// Open reports whether the instance still holds its partition.
+func (c Charge) Open() bool { return c.Until.IsZero() }
+
+// Total is what was billed so far.
+func (c Charge) Total() book.Amount { return c.ToOwner + c.ToRelease }
+
+// A Review is what the payer says of a bill.
+type Review struct {
+	Verdict Verdict   `cbor:"1,keyasint,omitempty"`
+	Through time.Time `cbor:"2,keyasint"` // the usage up to here is meant
+	Note    string    `cbor:"3,keyasint,omitempty"`
+	At      time.Time `cbor:"4,keyasint"`
+}
+
+// A Verdict is accepted, disputed, or nothing.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictAccepted Verdict = "accepted"
+	VerdictDisputed Verdict = "disputed"
+)
+
+// A Meter is how far the usage reports of a computer are billed.
+type Meter struct {
+	Computer ComputerID `cbor:"1,keyasint"`
+	Next     uint64     `cbor:"2,keyasint"` // the number that is billed next
+	To       time.Time  `cbor:"3,keyasint"` // where the last report ended
+	Refused  uint64     `cbor:"4,keyasint,omitempty"`
+	Held     int        `cbor:"5,keyasint,omitempty"` // reports that wait for one before them
+	Forged   time.Time  `cbor:"6,keyasint"`           // when one with a wrong signature was told of last
+}
+
+// heldUsage is a report that arrived before those that it follows.
+type heldUsage struct {
+	Computer ComputerID  `cbor:"1,keyasint"`
+	Number   uint64      `cbor:"2,keyasint"`
+	Report   UsageReport `cbor:"3,keyasint"`
+}
+
+// A Payment is money that somebody moved on purpose. A correction is another
+// one.
+type Payment struct {
+	ID   string      `cbor:"1,keyasint"` // chosen by who paid, so that asking twice pays once
+	From AccountName `cbor:"2,keyasint"`
+	To   AccountName `cbor:"3,keyasint"`
+	Sum  book.Amount `cbor:"4,keyasint"`
+	Note string      `cbor:"5,keyasint,omitempty"`
+	By   AccountName `cbor:"6,keyasint"`
+	At   time.Time   `cbor:"7,keyasint"`
+	N    uint64      `cbor:"8,keyasint"` // in the order in which they were made
+}
+
+// paidAt finds the oldest payment that is remembered.
+type paidAt struct {
+	N  uint64 `cbor:"1,keyasint"`
+	ID string `cbor:"2,keyasint"`
+}
+
+// Bounds on billing.
+const (
+	MaxPayments    = 65_536    // that are remembered, to tell a retry
+	MaxHeldReports = 64        // of one computer
+	MaxHeldEntries = 4_096     // in all of them together
+	MaxPrices      = 1_000     // of one account
+	MaxStopped     = 1_000     // instances that one command stops
+	MaxCores       = 4_096_000 // thousandths of a core of one computer
+	billingRules   = 2         // the rules version that bills
+)
+
+// bills reports whether the mesh follows rules that know of money.
+func (s *State) bills() bool {
+	m, _ := s.Mesh()
+	return m.Rules >= billingRules
+}
+
+// Terms returns the terms of the mesh.
+func (s *State) Terms() Terms {
+	m, _ := s.Mesh()
+	return m.Terms.withDefaults()
+}
+
+// Wallet returns the money of an account.
+func (s *State) Wallet(account AccountName) Wallet {
+	if w, ok := s.wallets.get(Key{A: string(account)}); ok {
+		return w
+	}
+	m, _ := s.Mesh()
+	return Wallet{Account: account, Limited: m.Open && account != MintAccount && account != MeshAccount}
+}
+
+// Rates returns what an account asks at a moment, for its computers if no
+// release is named.
+func (s *State) Rates(account AccountName, release string, at time.Time) book.Rates {
+	p, _ := s.prices.get(Key{A: string(account), B: release})
+	return p.List.At(at)
+}
+
+// Charge returns the bill of an instance, for as long as that is remembered.
+func (s *State) Charge(id InstanceID) (Charge, bool) { return s.charges.get(Key{N: uint64(id)}) }
+
+// Meter returns how far the usage of a computer is billed.
+func (s *State) Meter(id ComputerID) Meter {
+	if m, ok := s.meters.get(Key{A: string(id)}); ok {
+		return m
+	}
+	return Meter{Computer: id, Next: 1}
+}
+
+// charge returns the bill that begins with an instance, and what the request
+// alone costs.
+func (s *State) charge(i Instance, at time.Time) (Charge, book.Transfer, error) {
+	computer, _ := s.Computer(i.Computer)
+	release, _ := s.Release(i.Release)
+	c := Charge{
+		Instance: i.ID, Payer: i.Account, Owner: computer.Account, Publisher: release.Publisher,
+		Release: i.ReleaseName, Computer: i.Computer, From: at, Billed: at,
+	}
+	hold := book.Quantities{Partition: uint64(s.Terms().Reserve)}
+	for _, rates := range []book.Rates{s.Rates(c.Owner, "", at), s.Rates(c.Publisher, c.Release, at)} {
+		part, _, err := rates.Cost(hold, 0)
+		if err == nil {
+			c.Reserved, err = c.Reserved.Plus(part)
+		}
+		if err != nil || c.Reserved > maxBalance {
+			return c, nil, refuse(ErrInvalid, "request %s: what it costs is out of range", i.Reference)
+		}
+	}
+	return s.bill(c, book.Quantities{Requests: 1}, at, at)
+}
+
+// openCharges opens the bills of the instances that are there when the mesh
+// begins to bill. Nothing has a price yet.
+func (s *State) openCharges() {
+	for _, i := range collect(values(s.instances.all())) {
+		if i.Settled() {
+			continue
+		}
+		if c, _, err := s.charge(i, s.counters.At); err == nil {
+			s.setCharge(c)
+		}
+	}
+}
+
+// bill adds what was used to a charge, at the rates of the given moment, and
+// returns who pays whom.
+func (s *State) bill(c Charge, used book.Quantities, rated, until time.Time) (Charge, book.Transfer, error) {
+	owner, ownerRest, err := s.Rates(c.Owner, "", rated).Cost(used, c.OwnerRest)
+	if err != nil {
+		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
+	}
+	release, otherRest, err := s.Rates(c.Publisher, c.Release, rated).Cost(used, c.OtherRest)
+	if err != nil {
+		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
+	}
+	if owner > maxBalance-c.ToOwner || release > maxBalance-c.ToRelease {
+		return c, nil, refuse(ErrInvalid, "bill %s: what it costs is out of range", c.Instance)
+	}
+	if c.Used, err = c.Used.Plus(used); err != nil {
+		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
+	}
+	fee := book.Share(owner, s.Terms().Fee)
+	c.OwnerRest, c.OtherRest, c.Billed = ownerRest, otherRest, until
+	c.ToOwner, c.ToRelease, c.ToMesh = c.ToOwner+owner, c.ToRelease+release, c.ToMesh+fee
+	transfer, err := book.NewTransfer(
+		book.Posting{Account: string(c.Payer), Amount: -(owner + release)},
+		book.Posting{Account: string(c.Owner), Amount: owner - fee},
+		book.Posting{Account: string(c.Publisher), Amount: release},
+		book.Posting{Account: string(MeshAccount), Amount: fee},
+	)
+	if err != nil {
+		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
+	}
+	return c, transfer, nil
+}
+
+// A till adds up what one command bills, and refuses what would take a balance
+// out of its range.
+type till struct {
+	state   *State
+	moved   map[string]book.Amount
+	charges map[InstanceID]Charge // as they will be
+}
+
+func newTill(s *State) *till {
+	return &till{s, make(map[string]book.Amount), make(map[InstanceID]Charge)}
+}
+
+func (t *till) copy() *till { return &till{t.state, maps.Clone(t.moved), maps.Clone(t.charges)} }
+
+func (t *till) take(transfer book.Transfer) error {
+	for _, p := range transfer {
+		sum, err := t.moved[p.Account].Plus(p.Amount)
+		if err == nil {
+			var balance book.Amount
+			if balance, err = t.state.Wallet(AccountName(p.Account)).Balance.Plus(sum); err == nil && (balance > maxBalance || balance < -maxBalance) {
+				err = book.ErrRange
+			}
+		}
+		if err != nil {
+			return refuse(ErrInvalid, "the balance of %s would be out of range", p.Account)
+		}
+		t.moved[p.Account] = sum
+	}
+	return nil
+}
+
+// move makes a transfer that a till has taken.
+func (s *State) move(transfer book.Transfer) {
+	for _, p := range transfer {
+		w := s.Wallet(AccountName(p.Account))
+		w.Balance += p.Amount
+		s.setWallet(w.settle(s.counters.At))
+	}
+}
+
+// reserve sets money aside, or gives it back.
+func (s *State) reserve(account AccountName, sum book.Amount) {
+	if sum == 0 {
+		return
+	}
+	w := s.Wallet(account)
+	w.Reserved += sum
+	s.setWallet(w)
+}
+
+// afford refuses what an account cannot pay: what is due now, and what is to
+// be set aside.
+func (s *State) afford(c Charge, due book.Transfer, what string) error {
+	w := s.Wallet(c.Payer)
+	if !w.Limited {
+		return nil
+	}
+	need := c.Reserved
+	for _, p := range due {
+		if p.Account == string(c.Payer) {
+			need -= p.Amount
+		}
+	}
+	switch free := w.Free(); {
+	case need == 0 && w.Short.IsZero():
+		return nil
+	case !w.Short.IsZero():
+		return refuse(ErrPayment, "%s: account %s has spent more than it may since %s (balance %s, limit %s): ask an operator of the mesh for credit",
+			what, c.Payer, w.Short.UTC().Format(time.RFC3339), w.Balance, w.Limit)
+	case need > free:
+		return refuse(ErrPayment, "%s: account %s has %s to spend (balance %s, limit %s, set aside %s) and this takes %s: ask an operator of the mesh for credit",
+			what, c.Payer, free, w.Balance, w.Limit, w.Reserved, need)
+	}
+	return nil
+}
+
+// mayStart refuses to start again what an account cannot pay.
+func (s *State) mayStart(was, now Instance) error {
+	if now.Requested != InstanceStarted || was.Requested == InstanceStarted {
+		return nil
+	}
+	return s.afford(Charge{Payer: now.Account}, nil, "start "+string(now.Reference))
+}

@@ -2,223 +2,231 @@
 //
 // An [Index] knows the computers that could take an instance;
 // [Index.Choose] picks the one that fits a [Want] best, or explains with a
-// [Refusal] why none does. It is pure: the same computers and the same want
-// give the same choice, whatever the order in which the computers were put.
+// [Refusal] why none does; [Index.Quote] answers the same and says what it
+// costs, there and at the next best. It is pure: the same computers and the
+// same want give the same choice, whatever the order in which the computers
+// were put.
 //
 // # The choice
 //
-// Among the computers that the want accepts, those that have the release
-// built come first, then those with more free partitions, then the lower id.
-// The index keeps computers sorted so for every fact that a want can name,
-// and walks the shortest list; it does not scan all computers.
+// A want demands (filters, an [Expr], what it is to be near or apart from,
+// what it needs, what it pays at most) and prefers, by its [Policy]. The
+// index keeps computers sorted by what policies prefer, and finds them by
+// each fact that a want can name; it does not scan all computers.
+//
+// # Elsewhere
+//
+// Who may ask, and what a reference in a want means, is decided by package
+// ledger, which also reserves what was chosen and puts the computer again.
 package placement
 
 import (
-	"cmp"
-	"iter"
-	"maps"
-	"slices"
-
-	"github.com/slapmesh/slapmesh/ledger/table"
+	"math"
+	"math/bits"
 )
+
+// A Policy says which of the computers that fit is the best.
+type Policy string
+
+// The policies. Ties are broken by the id, the lower first.
+const (
+	// Default prefers computers that have the release built, then those with
+	// more free partitions. The empty policy means the same.
+	Default Policy = "default"
+
+	// Pack prefers the fullest: see [Candidate.Load]; then fewer free
+	// partitions.
+	Pack Policy = "pack"
+
+	// Spread prefers sites that hold less of what the want is to be spread
+	// from, then sites of which a smaller share is used, then more free
+	// partitions in the site; and there the computer that holds less of it,
+	// then the one with more free partitions.
+	Spread Policy = "spread"
+
+	// Cheapest prefers the lowest [Candidate.Price], then more free
+	// partitions.
+	Cheapest Policy = "cheapest"
+)
+
+// Valid reports whether there is such a policy.
+func (p Policy) Valid() bool {
+	return p == "" || p == Default || p == Pack || p == Spread || p == Cheapest
+}
+
+// Resources are what a computer has, or what an instance takes of it.
+type Resources struct {
+	Cores  int64 // thousandths
+	Memory int64 // bytes
+	Disk   int64 // bytes
+}
+
+// within reports whether r fits into most.
+func (r Resources) within(most Resources) bool {
+	return r.Cores <= most.Cores && r.Memory <= most.Memory && r.Disk <= most.Disk
+}
+
+// atLeast raises each of r to that of o.
+func (r Resources) atLeast(o Resources) Resources {
+	return Resources{max(r.Cores, o.Cores), max(r.Memory, o.Memory), max(r.Disk, o.Disk)}
+}
+
+// less subtracts, and never goes below zero.
+func (r Resources) less(o Resources) Resources {
+	r, o = r.atLeast(Resources{}), o.atLeast(Resources{})
+	return Resources{max(0, r.Cores-o.Cores), max(0, r.Memory-o.Memory), max(0, r.Disk-o.Disk)}
+}
+
+// Rates are what a computer costs, in micro-credits per hour. Negative ones
+// count as zero.
+type Rates struct {
+	Partition int64
+	Core      int64
+	Memory    int64 // per GiB
+	Disk      int64 // per GiB
+}
+
+func (r Rates) atMost(o Rates) Rates {
+	return Rates{min(r.Partition, o.Partition), min(r.Core, o.Core), min(r.Memory, o.Memory), min(r.Disk, o.Disk)}
+}
+
+// price returns what one partition with r costs in an hour: each part
+// rounded up, and the sum math.MaxInt64 if it is more.
+func (r Rates) price(of Resources) int64 {
+	sum := max(0, r.Partition)
+	sum = plus(sum, share(r.Core, of.Cores, 1000))
+	sum = plus(sum, share(r.Memory, of.Memory, 1<<30))
+	return plus(sum, share(r.Disk, of.Disk, 1<<30))
+}
+
+// share returns rate × amount ÷ unit, rounded up and at most math.MaxInt64.
+func share(rate, amount int64, unit uint64) int64 {
+	if rate <= 0 || amount <= 0 {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(rate), uint64(amount))
+	lo, carry := bits.Add64(lo, unit-1, 0)
+	if hi += carry; hi >= unit {
+		return math.MaxInt64
+	}
+	q, _ := bits.Div64(hi, lo, unit)
+	return int64(min(q, math.MaxInt64))
+}
+
+// plus adds what is not negative; the sum is at most math.MaxInt64.
+func plus(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
 
 // A Candidate is a computer that may take instances.
 type Candidate struct {
 	ID     string
 	Name   string
 	Owner  string            // account
+	Host   string            // what computers on one machine have in common; may be empty
 	Free   int               // partitions
+	Used   int               // partitions that are held
 	Labels map[string]string // what filters compare, besides the facts below
 	Grade  string
 	Arch   string
-	Public bool // takes anyone's, whatever its grade
-	Weak   bool // its grade is too low for strangers
-	Only   bool // takes its owner's only
-	Closed bool // takes nobody's
-	Silent bool // lost or left
+
+	Capacity Resources // what it has; what is zero is not known, and fits no need
+	Reserved Resources // what its instances hold of it
+	Rates    Rates
+
+	Public  bool // takes anyone's, whatever its grade
+	Weak    bool // its grade is too low for strangers
+	Only    bool // takes its owner's only
+	Closed  bool // takes nobody's
+	Drained bool // takes no new ones
+	Silent  bool // lost or left
 }
 
-// A Want is what an instance asks for.
+// open reports whether c takes anything new at all.
+func (c *Candidate) open() bool { return !c.Silent && !c.Closed && !c.Drained }
+
+// Site returns where c is: its label site; its host, or itself, if it does
+// not say.
+func (c *Candidate) Site() string {
+	switch {
+	case c.Labels["site"] != "":
+		return c.Labels["site"]
+	case c.Host != "":
+		return "host " + c.Host
+	}
+	return "computer " + c.ID
+}
+
+// Load returns how full c is in parts of a million: that of the scarcest of
+// its partitions, cores, memory and disk.
+func (c *Candidate) Load() int {
+	load := part(int64(c.Used), plus(int64(max(0, c.Used)), int64(max(0, c.Free))))
+	load = max(load, part(c.Reserved.Cores, c.Capacity.Cores))
+	load = max(load, part(c.Reserved.Memory, c.Capacity.Memory))
+	return max(load, part(c.Reserved.Disk, c.Capacity.Disk))
+}
+
+// part returns used ÷ all in parts of a million, at most all of them.
+func part(used, all int64) int {
+	const full = 1_000_000
+	switch {
+	case used <= 0 || all <= 0:
+		return 0
+	case used >= all:
+		return full
+	}
+	hi, lo := bits.Mul64(uint64(used), full)
+	q, _ := bits.Div64(hi, lo, uint64(all))
+	return int(q)
+}
+
+// Price returns what w costs on c, in micro-credits per hour.
+func (c *Candidate) Price(w *Want) int64 { return c.Rates.price(w.expects()) }
+
+// A Want is what an instance asks for. The zero value of each field demands
+// nothing.
 type Want struct {
 	Reference string            // for the explanation
 	Account   string            // who asks
 	Release   string            // digest; a computer that has built it is preferred
 	Strangers bool              // accounts do not know one another
 	Filter    map[string]string // all must be equal: labels, computer, grade, arch
+	Expr      *Expr             // must hold as well
 	Avoid     []string          // computers that are chosen only if no other will do
+
+	Policy   Policy
+	Needs    Resources // is free there, or it does not fit
+	Expect   Resources // what is likely to be used, for the price; default Needs
+	MaxPrice int64     // micro-credits per hour; 0 is any
+
+	// What the instance must be near to: nil demands nothing, and an empty
+	// list excludes every computer.
+	OnlyComputers []string
+	OnlySites     []string // as Candidate.Site says
+
+	// What it must be apart from.
+	NotComputers []string
+	NotSites     []string
+	NotHosts     []string
+	NotLabels    []Label // such as the networks of others
+
+	// Beside names the computers, once for each instance, that hold what a
+	// spread instance is to be spread from.
+	Beside []string
 }
 
-// An Index keeps candidates sorted. Use [New].
-type Index struct {
-	candidates table.Table[string, *Candidate]
-	places     table.Table[place, struct{}] // open candidates with room, under each of their facts
-	counts     table.Table[string, int]     // places under each fact
-	built      table.Index[string, string]  // computer → releases built there
-}
+// A Label is one label of a computer.
+type Label struct{ Key, Value string }
 
-// A place is a candidate under one of its facts. Under each fact, places are
-// sorted by the order of choice.
-type place struct {
-	fact string
-	free int
-	id   string
-}
-
-func comparePlaces(a, b place) int {
-	return cmp.Or(cmp.Compare(a.fact, b.fact), cmp.Compare(b.free, a.free), cmp.Compare(a.id, b.id))
-}
-
-// New returns an empty index.
-func New() Index {
-	return Index{
-		candidates: table.New[string, *Candidate](cmp.Compare[string]),
-		places:     table.New[place, struct{}](comparePlaces),
-		counts:     table.New[string, int](cmp.Compare[string]),
-		built:      table.NewIndex(cmp.Compare[string], cmp.Compare[string]),
+func (w *Want) expects() Resources {
+	switch {
+	case w == nil:
+		return Resources{}
+	case w.Expect != Resources{}:
+		return w.Expect
 	}
+	return w.Needs
 }
-
-// Copy returns an index that is equal now and changes independently. It
-// takes constant time.
-func (x *Index) Copy() Index {
-	return Index{x.candidates.Copy(), x.places.Copy(), x.counts.Copy(), x.built.Copy()}
-}
-
-// Put adds or replaces a candidate. Its labels must not change afterwards.
-func (x *Index) Put(c Candidate) {
-	x.unplace(c.ID)
-	x.candidates.Set(c.ID, &c)
-	x.place(c.ID)
-}
-
-// Delete removes a candidate.
-func (x *Index) Delete(id string) {
-	x.unplace(id)
-	x.candidates.Delete(id)
-}
-
-// SetBuilt says whether a computer has a release built.
-func (x *Index) SetBuilt(id, release string, built bool) {
-	x.unplace(id)
-	if built {
-		x.built.Add(id, release)
-	} else {
-		x.built.Remove(id, release)
-	}
-	x.place(id)
-}
-
-func (x *Index) place(id string)   { x.replace(id, 1) }
-func (x *Index) unplace(id string) { x.replace(id, -1) }
-
-// replace adds (by 1) or removes (by -1) the places of a candidate.
-func (x *Index) replace(id string, by int) {
-	c, ok := x.candidates.Get(id)
-	if !ok || c.Free <= 0 || c.Closed || c.Silent {
-		return
-	}
-	for fact := range x.facts(c) {
-		p := place{fact, c.Free, c.ID}
-		if by > 0 {
-			x.places.Set(p, struct{}{})
-		} else {
-			x.places.Delete(p)
-		}
-		n, _ := x.counts.Get(fact)
-		if n += by; n > 0 {
-			x.counts.Set(fact, n)
-		} else {
-			x.counts.Delete(fact)
-		}
-	}
-}
-
-// facts iterates over what a want may ask of c, the fact of being there
-// first.
-func (x *Index) facts(c *Candidate) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		ok := yield("") &&
-			yield(clause("computer", c.ID)) &&
-			(c.Name == c.ID || yield(clause("computer", c.Name))) &&
-			yield(clause("grade", c.Grade)) &&
-			yield(clause("arch", c.Arch))
-		if !ok {
-			return
-		}
-		for k, v := range c.Labels {
-			if !reserved(k) && !yield(clause(k, v)) {
-				return
-			}
-		}
-		for release := range x.built.Keys(c.ID) {
-			if !yield(clause("built", release)) {
-				return
-			}
-		}
-	}
-}
-
-// reserved reports whether a key of a filter means a fact and not a label.
-func reserved(key string) bool {
-	return key == "computer" || key == "grade" || key == "arch" || key == "built"
-}
-
-func clause(key, value string) string { return key + "\x00" + value }
-
-// Choose returns the computer for w, or a [*Refusal] that counts the reasons.
-func (x *Index) Choose(w Want) (id string, err error) {
-	lists := []string{""}
-	for k, v := range w.Filter {
-		if k != "built" {
-			lists = append(lists, clause(k, v))
-		}
-	}
-	shortest := slices.MinFunc(lists, func(a, b string) int {
-		m, _ := x.counts.Get(a)
-		n, _ := x.counts.Get(b)
-		return cmp.Or(cmp.Compare(m, n), cmp.Compare(a, b))
-	})
-	for _, avoid := range [][]string{w.Avoid, nil} {
-		for _, fact := range []string{clause("built", w.Release), shortest} {
-			if id, ok := x.first(fact, w, avoid); ok {
-				return id, nil
-			}
-		}
-		if len(w.Avoid) == 0 {
-			break
-		}
-	}
-	return "", x.explain(w)
-}
-
-// first returns the first computer under fact that w accepts and that is not
-// one to avoid.
-func (x *Index) first(fact string, w Want, avoid []string) (string, bool) {
-	for p := range x.places.From(place{fact: fact, free: maxFree}) {
-		if p.fact != fact {
-			break
-		}
-		c, _ := x.candidates.Get(p.id)
-		if w.unfit(c) == nil && !slices.Contains(avoid, p.id) {
-			return p.id, true
-		}
-	}
-	return "", false
-}
-
-// maxFree is more than any computer has free, so that a search begins before
-// them all.
-const maxFree = 1 << 40
-
-// Accepts reports whether a filter accepts the computer of that id, whether
-// or not there is room.
-func (x *Index) Accepts(id string, filter map[string]string) bool {
-	c, ok := x.candidates.Get(id)
-	if !ok {
-		return false
-	}
-	w := Want{Filter: filter}
-	return w.mismatch(c) == nil
-}
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

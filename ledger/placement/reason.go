@@ -44,77 +44,99 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("no partition for %s: %d %s: %s", r.Reference, r.Computers, noun, strings.Join(parts, ", "))
 }
 
-// The reasons other than the filter, in the order in which they are looked
-// for.
-var (
-	reasonGone   = Reason{Text: "lost"}
-	reasonClosed = Reason{Text: "closed"}
-	reasonOwners = Reason{Text: "for their owners only"}
-	reasonWeak   = Reason{Text: "not isolated enough for strangers"}
-	reasonFull   = Reason{Text: "full"}
-)
+// maxReasons is how many reasons a refusal tells apart. The rarest beyond
+// are counted together.
+const maxReasons = 16
 
-// unfit returns why c cannot take what w wants, or nil if it can.
-func (w Want) unfit(c *Candidate) *Reason {
-	switch stranger := c.Owner != w.Account; {
-	case c.Silent:
-		return &reasonGone
-	case c.Closed:
-		return &reasonClosed
-	case stranger && c.Only:
-		return &reasonOwners
-	case stranger && w.Strangers && c.Weak && !c.Public:
-		return &reasonWeak
+// reason says what c means to people.
+func (s *search) reason(c cause) Reason {
+	w := s.want
+	if c >= clauses {
+		if n := int(c - clauses); n < len(s.filter) {
+			return Reason{Text: "wrong " + s.filter[n].Key, Wants: s.filter[n].Value}
+		}
+		return w.Expr.reason(int(c-clauses) - len(s.filter))
 	}
-	if r := w.mismatch(c); r != nil {
-		return r
+	switch c {
+	case fewCores, fewCoresFree:
+		return Reason{Text: causes[c], Wants: formatCores(w.Needs.Cores)}
+	case littleMemory, littleMemoryFree:
+		return Reason{Text: causes[c], Wants: formatSize(w.Needs.Memory)}
+	case littleDisk, littleDiskFree:
+		return Reason{Text: causes[c], Wants: formatSize(w.Needs.Disk)}
+	case dear:
+		return Reason{Text: causes[c], Wants: fmt.Sprintf("at most %d an hour", w.MaxPrice)}
 	}
-	if c.Free <= 0 {
-		return &reasonFull
-	}
-	return nil
+	return Reason{Text: causes[c]}
 }
 
-// mismatch returns the clause of the filter that excludes c, or nil.
-func (w Want) mismatch(c *Candidate) *Reason {
-	for _, k := range sortedKeys(w.Filter) {
-		if v := w.Filter[k]; !c.satisfies(k, v) {
-			return &Reason{Text: "wrong " + k, Wants: v}
+// causes say why computers do not fit.
+var causes = [clauses]string{
+	gone:             "lost",
+	drained:          "drained",
+	closed:           "closed",
+	owners:           "for their owners only",
+	weak:             "not isolated enough for strangers",
+	notNear:          "not near enough",
+	notApart:         "not apart enough",
+	divides:          "where the filter divides by zero",
+	overflows:        "where the filter overflows",
+	fewCores:         "too few cores",
+	littleMemory:     "too little memory",
+	littleDisk:       "too little disk",
+	full:             "full",
+	fewCoresFree:     "too few cores free",
+	littleMemoryFree: "too little memory free",
+	littleDiskFree:   "too little disk free",
+	dear:             "too dear",
+}
+
+// unmet reports whether c is about what the computer is, and not about who
+// may use it or a lack of room.
+func (c cause) unmet() bool {
+	return c >= notNear && c < full || c >= dear
+}
+
+// formatCores prints thousandths of cores: "2.5 cores".
+func formatCores(n int64) string {
+	text := fmt.Sprintf("%d.%03d", n/1000, n%1000)
+	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " cores"
+}
+
+// formatSize prints bytes in the largest unit without a rest: "8 GiB".
+func formatSize(n int64) string {
+	for _, u := range slices.Backward(units) {
+		if n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d %s", n/u.size, u.name)
 		}
 	}
-	return nil
-}
-
-func (c *Candidate) satisfies(key, value string) bool {
-	switch key {
-	case "computer":
-		return c.ID == value || c.Name == value
-	case "grade":
-		return c.Grade == value
-	case "arch":
-		return c.Arch == value
-	}
-	got, ok := c.Labels[key]
-	return ok && got == value
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // explain counts why no computer fits w. It looks at them all: a refusal may
 // cost more than a choice.
-func (x *Index) explain(w Want) *Refusal {
+func (x *Index) explain(w *Want) *Refusal {
+	s := x.newSearch(w, 1)
 	refusal := &Refusal{Reference: w.Reference, Computers: x.candidates.Len(), Unmet: true}
-	counts := make(map[Reason]int)
-	for _, c := range x.candidates.All() {
-		if r := w.unfit(c); r != nil {
-			counts[*r]++
-			refusal.Unmet = refusal.Unmet && r.Wants != ""
-		}
+	counts := make(map[cause]int)
+	for _, e := range x.candidates.All() {
+		counts[s.unfit(e)]++
 	}
-	for r, n := range counts {
+	for c, n := range counts {
+		r := s.reason(c)
 		r.Count = n
+		refusal.Unmet = refusal.Unmet && c.unmet()
 		refusal.Reasons = append(refusal.Reasons, r)
 	}
 	slices.SortFunc(refusal.Reasons, func(a, b Reason) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Text, b.Text), cmp.Compare(a.Wants, b.Wants))
 	})
+	if len(refusal.Reasons) > maxReasons {
+		rest := Reason{Text: "for other reasons"}
+		for _, r := range refusal.Reasons[maxReasons-1:] {
+			rest.Count += r.Count
+		}
+		refusal.Reasons = append(refusal.Reasons[:maxReasons-1:maxReasons-1], rest)
+	}
 	return refusal
 }

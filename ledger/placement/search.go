@@ -1,0 +1,292 @@
+package placement
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// A search looks for the computers that fit a want best.
+type search struct {
+	index *Index
+	want  *Want
+
+	// What the want says, so that it is cheap to check.
+	filter []Label // sorted by key
+	avoid  map[string]bool
+	only   map[string]bool // nil: any
+	sites  map[string]bool // nil: any
+	not    apart
+	beside map[string]int // per computer
+	shares map[string]int // the same per site
+	rows   map[string]siteRow
+
+	// The places to look at if all of a kind are: those under one fact, or
+	// under each value of a set. Nil if no computer can fit.
+	lists  []uint32
+	size   int    // places under lists
+	one    uint32 // the shortest list under one fact
+	single int    // places under it
+	total  int    // places under the fact of being there
+
+	// What was found: the best first, at most most.
+	most    int
+	found   []*entry
+	base    int  // of found, what an earlier pass found
+	avoided bool // this pass looks at computers to avoid
+	misses  int  // computers that did not fit
+}
+
+// apart is what a computer must not be or share.
+type apart struct {
+	computers, sites, hosts map[string]bool
+	labels                  []Label
+}
+
+func setOf(list []string) map[string]bool {
+	if list == nil {
+		return nil
+	}
+	set := make(map[string]bool, len(list))
+	for _, s := range list {
+		set[s] = true
+	}
+	return set
+}
+
+func (x *Index) newSearch(w *Want, most int) *search {
+	s := &search{
+		index: x, want: w, most: most,
+		avoid: setOf(w.Avoid), only: setOf(w.OnlyComputers), sites: setOf(w.OnlySites),
+		not: apart{setOf(w.NotComputers), setOf(w.NotSites), setOf(w.NotHosts), w.NotLabels},
+	}
+	for k, v := range w.Filter {
+		s.filter = append(s.filter, Label{k, v})
+	}
+	slices.SortFunc(s.filter, func(a, b Label) int { return cmp.Compare(a.Key, b.Key) })
+	if len(w.Beside) > 0 {
+		s.beside, s.shares = make(map[string]int), make(map[string]int)
+		for _, id := range w.Beside {
+			if e, ok := x.candidates.Get(id); ok {
+				s.beside[id]++
+				s.shares[e.site]++
+			}
+		}
+	}
+	s.narrow()
+	return s
+}
+
+// narrow finds the shortest lists in which every computer that fits is.
+func (s *search) narrow() {
+	all, _ := s.index.facts.Get("")
+	s.one, s.size, s.single, s.total = all.number, all.count, all.count, all.count
+	if all.count > 0 {
+		s.lists = []uint32{all.number}
+	}
+	offer := func(texts ...string) {
+		lists, size := make([]uint32, 0, len(texts)), 0
+		for _, text := range texts {
+			if row, ok := s.index.facts.Get(text); ok {
+				lists, size = append(lists, row.number), size+row.count
+			}
+		}
+		if len(lists) == 1 && size < s.single {
+			s.one, s.single = lists[0], size
+		}
+		if size < s.size {
+			s.lists, s.size = lists, size
+		}
+	}
+	for _, l := range s.filter {
+		if l.Key != "built" {
+			offer(clause(l.Key, l.Value))
+		}
+	}
+	if s.want.Expr != nil {
+		for _, texts := range s.want.Expr.facts {
+			offer(texts...)
+		}
+	}
+	if s.want.OnlySites != nil {
+		texts := make([]string, 0, len(s.sites))
+		for _, site := range s.want.OnlySites {
+			if text := siteFact(site); !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+		}
+		offer(texts...)
+	}
+}
+
+// under iterates over the places under a fact, in the order of the default
+// choice, until visit returns false.
+func (s *search) under(number uint32, visit func(*entry) bool) bool {
+	for p := range s.index.places.From(place{fact: number, free: math.MaxInt32}) {
+		if p.fact != number {
+			break
+		}
+		if !visit(p.entry) {
+			return false
+		}
+	}
+	return true
+}
+
+// fits reports whether e is for this pass and fits.
+func (s *search) fits(e *entry) bool {
+	if s.avoid[e.ID] != s.avoided {
+		return false
+	}
+	if s.unfit(e) != fine {
+		s.misses++
+		return false
+	}
+	return true
+}
+
+// full reports whether enough was found.
+func (s *search) full() bool { return len(s.found) >= s.most }
+
+// next adds e, which is not better than what was found, if it fits. It
+// reports whether the search goes on.
+func (s *search) next(e *entry) bool {
+	if s.fits(e) && !slices.Contains(s.found[s.base:], e) {
+		s.found = append(s.found, e)
+	}
+	return !s.full()
+}
+
+// consider puts e in its place among what was found, if it is among the best
+// and fits.
+func (s *search) consider(e *entry, better func(a, b *entry) bool) {
+	if s.full() && !better(e, s.found[len(s.found)-1]) {
+		return
+	}
+	if !s.fits(e) || slices.Contains(s.found[s.base:], e) {
+		return
+	}
+	at := len(s.found)
+	for at > s.base && better(e, s.found[at-1]) {
+		at--
+	}
+	s.found = slices.Insert(s.found, at, e)
+	s.found = s.found[:min(len(s.found), s.most)]
+}
+
+// A cause is why a computer does not fit. From clauses on, it is the number
+// of a clause of the filter and then of the expression.
+type cause int
+
+const (
+	fine cause = iota
+	gone
+	drained
+	closed
+	owners
+	weak
+	notNear
+	notApart
+	divides
+	overflows
+	fewCores
+	littleMemory
+	littleDisk
+	full
+	fewCoresFree
+	littleMemoryFree
+	littleDiskFree
+	dear
+	clauses
+)
+
+// unfit returns why e cannot take what is wanted: fine if it can.
+func (s *search) unfit(e *entry) cause {
+	w := s.want
+	switch stranger := e.Owner != w.Account; {
+	case e.Silent:
+		return gone
+	case e.Closed:
+		return closed
+	case e.Drained:
+		return drained
+	case stranger && e.Only:
+		return owners
+	case stranger && w.Strangers && e.Weak && !e.Public:
+		return weak
+	}
+	if c := s.mismatch(e); c != fine {
+		return c
+	}
+	if e.Free <= 0 {
+		return full
+	}
+	switch {
+	case w.Needs.Cores > e.room.Cores:
+		return fewCoresFree
+	case w.Needs.Memory > e.room.Memory:
+		return littleMemoryFree
+	case w.Needs.Disk > e.room.Disk:
+		return littleDiskFree
+	case w.MaxPrice > 0 && e.Price(w) > w.MaxPrice:
+		return dear
+	}
+	return fine
+}
+
+// mismatch returns why e cannot take what is wanted even if it had room.
+func (s *search) mismatch(e *entry) cause {
+	w := s.want
+	for n, l := range s.filter {
+		if !e.satisfies(l.Key, l.Value) {
+			return clauses + cause(n)
+		}
+	}
+	if w.Expr != nil {
+		switch n, fault := w.Expr.firstFalse(&e.Candidate, w); {
+		case fault != fine:
+			return fault
+		case n >= 0:
+			return clauses + cause(len(s.filter)+n)
+		}
+	}
+	switch {
+	case s.only != nil && !s.only[e.ID], s.sites != nil && !s.sites[e.site]:
+		return notNear
+	case s.not.holds(e):
+		return notApart
+	case w.Needs.Cores > e.Capacity.Cores:
+		return fewCores
+	case w.Needs.Memory > e.Capacity.Memory:
+		return littleMemory
+	case w.Needs.Disk > e.Capacity.Disk:
+		return littleDisk
+	}
+	return fine
+}
+
+// holds reports whether e is among what must not be shared.
+func (a *apart) holds(e *entry) bool {
+	if a.computers[e.ID] || a.sites[e.site] || e.Host != "" && a.hosts[e.Host] {
+		return true
+	}
+	for _, l := range a.labels {
+		if v, ok := e.Labels[l.Key]; ok && v == l.Value {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Candidate) satisfies(key, value string) bool {
+	switch key {
+	case "computer":
+		return c.ID == value || c.Name == value
+	case "grade":
+		return c.Grade == value
+	case "arch":
+		return c.Arch == value
+	}
+	got, ok := c.Labels[key]
+	return ok && got == value
+}

@@ -1,0 +1,153 @@
+package protocol
+
+import (
+	"context"
+	"time"
+)
+
+// Money is about prices, wallets and bills. Sums and rates are decimal numbers
+// of credits, as text: "12.50".
+type Money interface {
+	// Prices lists what accounts ask for their computers and releases, and
+	// from when on, sorted by account, then by release.
+	Prices(ctx context.Context) ([]Price, error)
+
+	// SetPrice says what the caller's account asks from a moment on, never a
+	// past one. The same again changes nothing.
+	SetPrice(ctx context.Context, in PriceInput) (Price, error)
+
+	// Statement tells what an account has, what it has set aside, and its
+	// bills: those that run, and the last of those that have ended.
+	Statement(ctx context.Context, account string) (Statement, error)
+
+	// Pay moves money, once for each ID.
+	Pay(ctx context.Context, in PaymentInput) (Statement, error)
+
+	// SetLimit says what an account may spend. Operators only.
+	SetLimit(ctx context.Context, in LimitInput) (Statement, error)
+
+	// ReviewBill accepts or disputes what was billed for an instance.
+	ReviewBill(ctx context.Context, in ReviewInput) (Bill, error)
+
+	// Terms returns what the mesh agrees on about money.
+	Terms(ctx context.Context) (Terms, error)
+
+	// SetTerms changes it. Operators only. What is empty becomes the default.
+	SetTerms(ctx context.Context, in Terms) (Terms, error)
+}
+
+// Accounts of the book that are nobody's.
+const (
+	MintAccount = "@mint" // where credits come from
+	MeshAccount = "@mesh" // what the mesh keeps of what owners earn
+)
+
+// Rates are prices for units of what is used. What is empty is free.
+type Rates struct {
+	Core      string            `json:"core_hour" doc:"for an hour of one core"`
+	Memory    string            `json:"memory_gib_hour" doc:"for a GiB of memory and an hour"`
+	Disk      string            `json:"disk_gib_hour" doc:"for a GiB of disk and an hour"`
+	Network   string            `json:"network_gib" doc:"for a GiB, in or out"`
+	Partition string            `json:"partition_hour" doc:"for an hour that a partition is held"`
+	Request   string            `json:"request" doc:"once for each instance"`
+	Metrics   map[string]string `json:"metrics,omitempty" doc:"for a unit of what the release counts"`
+}
+
+// A Price is what an account asks.
+type Price struct {
+	Account string         `json:"account"`
+	Release string         `json:"release" doc:"name; empty for the account's computers"`
+	Rates   Rates          `json:"rates" doc:"in force now"`
+	From    time.Time      `json:"from" doc:"since when"`
+	Next    []PriceVersion `json:"next" doc:"what will be in force later"`
+}
+
+// A PriceVersion is what is asked from a moment on.
+type PriceVersion struct {
+	From  time.Time `json:"from"`
+	Rates Rates     `json:"rates"`
+}
+
+// A PriceInput sets a price.
+type PriceInput struct {
+	Account string    `json:"account,omitempty" doc:"the caller's if empty; another's for operators"`
+	Release string    `json:"release,omitempty" doc:"name of a release that the account has published; empty for its computers"`
+	From    time.Time `json:"from,omitzero" doc:"now if missing"`
+	Rates   Rates     `json:"rates"`
+}
+
+// A Statement is what an account has and owes.
+type Statement struct {
+	Account  string     `json:"account"`
+	Balance  string     `json:"balance"`
+	Reserved string     `json:"reserved" doc:"set aside for what runs"`
+	Limited  bool       `json:"limited" doc:"spends no more than balance and limit"`
+	Limit    string     `json:"limit"`
+	Free     string     `json:"free" doc:"what may still be promised; meaningless where it is not limited"`
+	Short    *time.Time `json:"short_since" doc:"since when more was spent than may be; null if it is not so"`
+	StopsAt  *time.Time `json:"stops_at" doc:"when the account's instances are stopped for it"`
+	Pays     []Bill     `json:"pays" doc:"for the account's instances"`
+	Earns    []Bill     `json:"earns" doc:"for instances on its computers, or of its releases, as far as this peer knows"`
+}
+
+// A Bill is what one instance costs.
+type Bill struct {
+	Instance  string     `json:"instance" doc:"id in the ledger"`
+	Reference string     `json:"reference"`
+	Payer     string     `json:"payer"`
+	Owner     string     `json:"owner" doc:"of the computer"`
+	Publisher string     `json:"publisher" doc:"of the release"`
+	Release   string     `json:"release"`
+	Computer  string     `json:"computer"`
+	From      time.Time  `json:"from"`
+	Until     *time.Time `json:"until" doc:"null while it holds its partition"`
+	Billed    time.Time  `json:"billed" doc:"what was used up to here is billed"`
+	Total     string     `json:"total"`
+	ToOwner   string     `json:"to_owner"`
+	ToRelease string     `json:"to_publisher"`
+	ToMesh    string     `json:"to_mesh"`
+	Used      Used       `json:"used"`
+	Verdict   string     `json:"verdict" doc:"of the payer: accepted, disputed or empty"`
+	Note      string     `json:"note"`
+}
+
+// Used is how much was used.
+type Used struct {
+	Core      float64           `json:"core_seconds"`
+	Memory    float64           `json:"memory_gib_hours"`
+	Disk      float64           `json:"disk_gib_hours"`
+	Network   uint64            `json:"network_bytes"`
+	Partition float64           `json:"partition_hours"`
+	Metrics   map[string]uint64 `json:"metrics,omitempty"`
+}
+
+// A PaymentInput moves money.
+type PaymentInput struct {
+	ID   string `json:"id" doc:"chosen by who pays, so that asking twice pays once"`
+	From string `json:"from,omitempty" doc:"the caller's account if empty; @mint makes credits, for operators"`
+	To   string `json:"to"`
+	Sum  string `json:"sum"`
+	Note string `json:"note,omitempty"`
+}
+
+// A LimitInput says what an account may spend.
+type LimitInput struct {
+	Account string  `json:"account"`
+	Limit   *string `json:"limit" doc:"how far the balance may go below zero; null for no limit"`
+}
+
+// A ReviewInput says what a payer thinks of a bill.
+type ReviewInput struct {
+	Account   string    `json:"account,omitempty"`
+	Reference string    `json:"reference" doc:"of the instance"`
+	Verdict   string    `json:"verdict" enum:"accepted,disputed"`
+	Through   time.Time `json:"through,omitzero" doc:"the usage up to here is meant; all that is billed if missing"`
+	Note      string    `json:"note,omitempty"`
+}
+
+// Terms are what the mesh agrees on about money.
+type Terms struct {
+	Fee     string `json:"fee_percent" doc:"of what owners of computers earn, with up to four decimals"`
+	Grace   string `json:"grace" doc:"how long who has spent too much may go on, such as 24h"`
+	Reserve string `json:"reserve" doc:"for how long a request sets aside what it costs at least, such as 1h"`
+}

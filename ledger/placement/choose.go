@@ -68,19 +68,16 @@ func (s *search) pass() {
 		return
 	}
 	better := s.better()
-	if s.only != nil {
-		for id := range s.only { // the order of what is found does not depend on it
-			if e, ok := s.index.candidates.Get(id); ok {
-				s.consider(e, better)
-			}
-		}
-		return
-	}
 	if s.size > fewPlaces {
 		if s.walk() {
 			return
 		}
 		s.found = s.found[:s.base]
+	}
+	for _, id := range s.direct {
+		if e, ok := s.index.candidates.Get(id); ok {
+			s.consider(e, better)
+		}
 	}
 	for _, number := range s.lists {
 		s.under(number, func(e *entry) bool {

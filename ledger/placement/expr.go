@@ -8,8 +8,12 @@ import (
 // An Expr is a filter that was written as an expression: see DESIGN.md for
 // the language. It never changes. Use [ParseFilter].
 type Expr struct {
-	clauses []*node    // all must hold
-	facts   [][]string // for each clause that equality decides: the facts of which one must hold
+	clauses []*node // all must hold
+
+	// What the clauses say that equality decides: facts of which one must
+	// hold, and names of which one must be the computer's.
+	facts     [][]string
+	computers [][]string
 }
 
 // A node is an operator with its operands, or an operand.

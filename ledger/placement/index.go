@@ -12,6 +12,7 @@ import (
 // An Index keeps candidates sorted. Use [New].
 type Index struct {
 	candidates table.Table[string, *entry]
+	named      table.Index[string, string]    // name → computers
 	built      table.Index[string, string]    // computer → releases built there
 	facts      table.Table[string, factRow]   // those of open candidates with room
 	places     table.Table[place, struct{}]   // the same candidates, under each of their facts
@@ -88,6 +89,7 @@ func compareSites(a, b siteRow) int {
 func New() Index {
 	return Index{
 		candidates: table.New[string, *entry](cmp.Compare[string]),
+		named:      table.NewIndex(cmp.Compare[string], cmp.Compare[string]),
 		built:      table.NewIndex(cmp.Compare[string], cmp.Compare[string]),
 		facts:      table.New[string, factRow](cmp.Compare[string]),
 		places:     table.New[place, struct{}](comparePlaces),
@@ -102,8 +104,8 @@ func New() Index {
 // takes constant time.
 func (x *Index) Copy() Index {
 	return Index{
-		x.candidates.Copy(), x.built.Copy(), x.facts.Copy(), x.places.Copy(), x.sites.Copy(),
-		x.siteOrder.Copy(), x.packed.copied(), x.priced.copied(), x.next,
+		x.candidates.Copy(), x.named.Copy(), x.built.Copy(), x.facts.Copy(), x.places.Copy(),
+		x.sites.Copy(), x.siteOrder.Copy(), x.packed.copied(), x.priced.copied(), x.next,
 	}
 }
 
@@ -125,6 +127,7 @@ func (x *Index) Put(c Candidate) {
 		}
 	}
 	x.moveSite(was, now)
+	x.rename(was, now)
 	x.candidates.Set(c.ID, now)
 }
 
@@ -133,6 +136,20 @@ func (x *Index) Delete(id string) {
 	if was, ok := x.candidates.Delete(id); ok {
 		x.displace(was)
 		x.moveSite(was, nil)
+		x.rename(was, nil)
+	}
+}
+
+// rename finds now by its name instead of was; either may be nil.
+func (x *Index) rename(was, now *entry) {
+	if was != nil && now != nil && was.Name == now.Name {
+		return
+	}
+	if was != nil {
+		x.named.Remove(was.Name, was.ID)
+	}
+	if now != nil {
+		x.named.Add(now.Name, now.ID)
 	}
 }
 
@@ -202,10 +219,7 @@ func (x *Index) move(was, now *entry) {
 
 // learn gives e its facts, that of being there first.
 func (x *Index) learn(e *entry) {
-	texts := []string{"", clause("computer", e.ID), clause("grade", e.Grade), clause("arch", e.Arch), ownerFact(e.Owner), siteFact(e.site)}
-	if e.Name != e.ID {
-		texts = append(texts, clause("computer", e.Name))
-	}
+	texts := []string{"", clause("grade", e.Grade), clause("arch", e.Arch), ownerFact(e.Owner), siteFact(e.site)}
 	for _, k := range slices.Sorted(maps.Keys(e.Labels)) {
 		if !reserved(k) {
 			texts = append(texts, clause(k, e.Labels[k]))

@@ -39,54 +39,54 @@ func ParseFilter(text string) (*Expr, error) {
 		e.clauses = n.kids
 	}
 	for _, c := range e.clauses {
-		if facts := c.decidedBy(); facts != nil {
-			e.facts = append(e.facts, facts)
-		}
+		e.index(c)
 	}
 	return e, nil
 }
 
-// decidedBy returns the facts of which one must hold for n to hold, or nil
-// if there are no such.
-func (n *node) decidedBy() (facts []string) {
-	if n.op != opEqual && n.op != opIn {
-		return nil
+// index notes what must be so for clause c to hold.
+func (e *Expr) index(c *node) {
+	if c.op != opEqual && c.op != opIn {
+		return
 	}
-	name, literals := n.kids[0], n.kids[1:]
-	if n.op == opEqual && name.op == opText { // "FR" = country
-		name, literals = n.kids[1], n.kids[:1]
+	name, literals := c.kids[0], c.kids[1:]
+	if c.op == opEqual && name.op == opText { // "FR" = country
+		name, literals = c.kids[1], c.kids[:1]
 	}
+	if name.op != opName || name.name == label && reserved(name.text) || name.name.isNumber() {
+		return
+	}
+	var texts []string
 	for _, l := range literals {
-		text, ok := name.factOf(l)
-		if !ok {
-			return nil
+		if l.op != opText {
+			return
 		}
-		if !slices.Contains(facts, text) {
-			facts = append(facts, text)
+		if text := name.factOf(l.text); !slices.Contains(texts, text) {
+			texts = append(texts, text)
 		}
 	}
-	return facts
+	if name.name == nameComputer || name.name == nameName {
+		e.computers = append(e.computers, texts)
+	} else {
+		e.facts = append(e.facts, texts)
+	}
 }
 
 // factOf returns the fact that the index keeps of n, a name, being equal to
-// a literal.
-func (n *node) factOf(literal *node) (text string, ok bool) {
-	if n.op != opName || literal.op != opText {
-		return "", false
-	}
+// text; of the names of a computer, the text.
+func (n *node) factOf(text string) string {
 	switch n.name {
-	case label:
-		return clause(n.text, literal.text), !reserved(n.text)
-	case nameComputer, nameName: // each name is among the computer's
-		return clause("computer", literal.text), true
+	case nameComputer, nameName:
+		return text
 	case nameOwner:
-		return ownerFact(literal.text), true
+		return ownerFact(text)
 	case nameGrade:
-		return clause("grade", literal.text), true
+		return clause("grade", text)
 	case nameArch:
-		return clause("arch", literal.text), true
+		return clause("arch", text)
+	default:
+		return clause(n.text, text)
 	}
-	return "", false
 }
 
 // A parser descends over tokens, one method a rule of the grammar in

@@ -114,18 +114,3 @@ func checkRefusal(t *testing.T, err error, computers int) {
 		t.Fatalf("%v: %d computers are there", err, computers)
 	}
 }
-
-func BenchmarkChoose(b *testing.B) {
-	x := placement.New()
-	for n := range 10_000 {
-		x.Put(placement.Candidate{
-			ID: fmt.Sprintf("c%05d", n), Owner: "ann", Free: 1 + n%100, Grade: "sandbox", Arch: "amd64",
-			Labels: map[string]string{"country": fmt.Sprint(n % 50), "hardware": fmt.Sprint(n % 3)},
-		})
-	}
-	for b.Loop() {
-		if _, err := x.Choose(placement.Want{Account: "bob", Filter: map[string]string{"country": "7", "hardware": "1"}}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

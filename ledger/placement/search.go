@@ -21,10 +21,11 @@ type search struct {
 	shares map[string]int // the same per site
 	rows   map[string]siteRow
 
-	// The places to look at if all of a kind are: those under one fact, or
-	// under each value of a set. Nil if no computer can fit.
+	// What to look at if everything is: computers that are named, or the
+	// places under one fact or under each of a set.
+	direct []string
 	lists  []uint32
-	size   int    // places under lists
+	size   int    // of direct, or of the places under lists
 	one    uint32 // the shortest list under one fact
 	single int    // places under it
 	total  int    // places under the fact of being there
@@ -95,17 +96,24 @@ func (s *search) narrow() {
 			s.one, s.single = lists[0], size
 		}
 		if size < s.size {
-			s.lists, s.size = lists, size
+			s.lists, s.size, s.direct = lists, size, nil
 		}
 	}
 	for _, l := range s.filter {
-		if l.Key != "built" {
+		switch l.Key {
+		case "built":
+		case "computer":
+			s.name(l.Value)
+		default:
 			offer(clause(l.Key, l.Value))
 		}
 	}
 	if s.want.Expr != nil {
 		for _, texts := range s.want.Expr.facts {
 			offer(texts...)
+		}
+		for _, names := range s.want.Expr.computers {
+			s.name(names...)
 		}
 	}
 	if s.want.OnlySites != nil {
@@ -116,6 +124,27 @@ func (s *search) narrow() {
 			}
 		}
 		offer(texts...)
+	}
+	if s.want.OnlyComputers != nil && len(s.only) < s.size {
+		s.lists, s.size, s.direct = nil, len(s.only), s.want.OnlyComputers
+	}
+}
+
+// name offers the computers of which one of names is the id or the name.
+func (s *search) name(names ...string) {
+	var ids []string
+	for _, name := range names {
+		if _, ok := s.index.candidates.Get(name); ok {
+			ids = append(ids, name)
+		}
+		for id := range s.index.named.Keys(name) {
+			if ids = append(ids, id); len(ids) >= s.size {
+				return
+			}
+		}
+	}
+	if len(ids) < s.size {
+		s.lists, s.size, s.direct = nil, len(ids), ids
 	}
 }
 

@@ -11,14 +11,18 @@ import (
 )
 
 // seeded returns random numbers whose seed is printed when the test fails.
-func seeded(t *testing.T, runs int, f func(t *testing.T, r *rand.Rand)) {
+func seeded(t *testing.T, runs int, f func(*rand.Rand)) {
 	t.Helper()
 	for range runs {
 		seed := rand.Uint64()
-		f(t, rand.New(rand.NewPCG(seed, 0)))
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+		func() {
+			defer func() {
+				if p := recover(); p != nil || t.Failed() {
+					t.Fatalf("seed %d: %v", seed, p)
+				}
+			}()
+			f(rand.New(rand.NewPCG(seed, 0)))
+		}()
 	}
 }
 
@@ -130,7 +134,7 @@ func randomAmount(r *rand.Rand) amount {
 
 // Splitting an amount anywhere, again and again, gives the same sum.
 func TestSplitLosesNothing(t *testing.T) {
-	seeded(t, 2000, func(t *testing.T, r *rand.Rand) {
+	seeded(t, 2000, func(r *rand.Rand) {
 		whole := randomAmount(r)
 		var sum amount
 		left, length := whole, 1+r.Uint64N(1<<50)
@@ -153,7 +157,7 @@ func TestSplitLosesNothing(t *testing.T) {
 // Looking more often changes nothing for counters, nor for what does not
 // change; and what is left of one period is in the next.
 func TestSumOfPeriodsIsExact(t *testing.T) {
-	seeded(t, 500, func(t *testing.T, r *rand.Rand) {
+	seeded(t, 500, func(r *rand.Rand) {
 		var open amount
 		var reported ledger.Usage
 		exact := new(big.Int) // twice byte-nanoseconds
@@ -193,7 +197,7 @@ func TestTreeOfProcesses(t *testing.T) {
 		task   Task
 		parent uint64
 	}
-	seeded(t, 300, func(t *testing.T, r *rand.Rand) {
+	seeded(t, 300, func(r *rand.Rand) {
 		live := map[uint64]*process{1: {Task{1, 0, 0, 0}, 0}}
 		next, clock := uint64(2), uint64(1)
 		var truth, counted uint64

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 
 	"github.com/slapmesh/slapmesh/ledger"
 )
@@ -24,9 +25,7 @@ func open(cfg Config, d disk) (*Meter, error) {
 		return nil, err
 	}
 	m.open, m.closed = c.Open, c.Closed
-	for id, s := range c.Samples {
-		m.known[id] = s
-	}
+	maps.Copy(m.known, c.Samples)
 	m.renumber()
 	if err := m.spoolClosed(); err != nil {
 		return nil, fmt.Errorf("meter: %w", err)

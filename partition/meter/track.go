@@ -2,6 +2,7 @@ package meter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,14 +53,19 @@ func (m *Meter) makeRoom() error {
 	if len(m.tracked) >= ledger.MaxUsageEntries {
 		return fmt.Errorf("%d instances are measured, the most there can be", len(m.tracked))
 	}
-	ids := maps.Clone(m.open.Used)
-	for id := range m.tracked {
-		ids[id] = amount{}
+	ended := 0
+	for id := range m.open.Used {
+		if _, ok := m.tracked[id]; !ok {
+			ended++
+		}
 	}
-	if len(ids) < ledger.MaxUsageEntries {
+	if len(m.tracked)+ended < ledger.MaxUsageEntries {
 		return nil
 	}
 	m.advance()
+	if m.open.length() <= 0 {
+		return errors.New("the period has no room, and has only begun")
+	}
 	return m.closePeriod()
 }
 

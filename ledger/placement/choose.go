@@ -38,13 +38,18 @@ func (x *Index) Meets(id string, w Want) (bool, *Reason) {
 	return true, nil
 }
 
-// fewPlaces is up to how many places looking at all of them is faster than
-// any order; patience is how many computers may not fit before looking at all
-// under the shortest facts is likely to be faster than going on.
-const (
-	fewPlaces = 128
-	patience  = 512
-)
+// few reports whether looking at all that is under the shortest facts is
+// faster than going along the order of the policy.
+func (s *search) few() bool {
+	switch s.want.Policy {
+	case Pack, Cheapest:
+		return s.size <= 256
+	case Spread:
+		return s.size <= 512
+	default: // each list has that order
+		return s.size < s.single
+	}
+}
 
 // best returns the computers that fit w best, the best first, at most most.
 func (x *Index) best(w *Want, most int) []*entry {
@@ -68,11 +73,19 @@ func (s *search) pass() {
 		return
 	}
 	better := s.better()
-	if s.size > fewPlaces {
+	if !s.few() {
 		if s.walk() {
 			return
 		}
 		s.found = s.found[:s.base]
+	}
+	if s.size == s.total {
+		for _, b := range s.index.freest.blocks.All() {
+			for _, e := range b.entries {
+				s.consider(e, better)
+			}
+		}
+		return
 	}
 	for _, id := range s.direct {
 		if e, ok := s.index.candidates.Get(id); ok {
@@ -101,9 +114,10 @@ func (s *search) walk() bool {
 	}
 }
 
-// lost reports whether too many did not fit to go on among so many, and
-// there are fewer under the shortest facts.
-func (s *search) lost(among int) bool { return s.misses > patience && s.size < among }
+// lost reports whether it is time to give up going along an order of so many:
+// more did not fit than there are under the shortest facts, so that looking
+// at those instead costs at most as much again.
+func (s *search) lost(among int) bool { return s.misses > s.size && s.size < among }
 
 // better returns the order of the policy.
 func (s *search) better() func(a, b *entry) bool {
@@ -135,11 +149,6 @@ func (s *search) better() func(a, b *entry) bool {
 		}
 	}
 	return func(a, b *entry) bool { return order(a, b) < 0 }
-}
-
-// compareFree sorts those with more free partitions first.
-func compareFree(a, b *entry) int {
-	return cmp.Or(cmp.Compare(b.Free, a.Free), cmp.Compare(a.ID, b.ID))
 }
 
 // compareSites sorts the sites that hold less of what is to be spread first.
@@ -191,16 +200,23 @@ func (s *search) standard() bool {
 	if number := s.built(); number >= 0 {
 		s.under(uint32(number), visit)
 	}
-	if !s.full() && !gaveUp {
+	switch {
+	case s.full() || gaveUp:
+	case s.single == s.total:
+		return s.along(&s.index.freest)
+	default:
 		s.under(s.one, visit)
 	}
 	return !gaveUp
 }
 
-// pack walks from the fullest on, past blocks without enough room.
-func (s *search) pack() bool {
-	for _, b := range s.index.packed.blocks.All() {
-		if !s.want.Needs.within(b.most) {
+// pack walks from the fullest on.
+func (s *search) pack() bool { return s.along(&s.index.packed) }
+
+// along walks a ranking, past blocks without enough room.
+func (s *search) along(r *ranking) bool {
+	for _, b := range r.blocks.All() {
+		if !s.mayFit(b) {
 			continue
 		}
 		for _, e := range b.entries {
@@ -215,6 +231,9 @@ func (s *search) pack() bool {
 	return true
 }
 
+// mayFit reports whether something in b may have the room and the capacity.
+func (s *search) mayFit(b *block) bool { return s.room.within(b.room) && s.has.within(b.has) }
+
 // cheapest walks the blocks with the lowest possible price first, and stops
 // when no other can hold better than what it found.
 func (s *search) cheapest() bool {
@@ -225,7 +244,7 @@ func (s *search) cheapest() bool {
 	var offers []offer
 	expects := s.want.expects()
 	for _, b := range s.index.priced.blocks.All() {
-		if s.want.Needs.within(b.most) {
+		if s.mayFit(b) {
 			offers = append(offers, offer{b.least.price(expects), b})
 		}
 	}

@@ -133,6 +133,7 @@ func (s subject) test(n *node) (holds bool, fault cause) {
 		return !holds, fault
 	case opHas:
 		return s.lookUp(n).kind != nothing, fine
+	default: // compares
 	}
 	left, fault := s.value(n.kids[0])
 	if fault != fine {
@@ -193,6 +194,7 @@ func (s subject) value(n *node) (value, cause) {
 		return value{kind: isText, text: n.text}, fine
 	case opName:
 		return s.lookUp(n), fine
+	default: // computes
 	}
 	var operands [2]int64
 	known := true
@@ -216,7 +218,7 @@ func (s subject) value(n *node) (value, cause) {
 // the sign of a.
 func compute(o op, a, b int64) (int64, cause) {
 	var result int64
-	exact := true
+	var exact bool
 	switch o {
 	case opNegate:
 		result, exact = -a, a != math.MinInt64

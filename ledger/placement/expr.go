@@ -14,6 +14,9 @@ type Expr struct {
 	// hold, and names of which one must be the computer's.
 	facts     [][]string
 	computers [][]string
+
+	// What they say that a computer has at least, free and in all.
+	room, has Resources
 }
 
 // A node is an operator with its operands, or an operand.

@@ -18,8 +18,10 @@ type Index struct {
 	places     table.Table[place, struct{}]   // the same candidates, under each of their facts
 	sites      table.Table[string, siteRow]   // of open candidates
 	siteOrder  table.Table[siteRow, struct{}] // those with room
-	packed     ranking                        // open candidates with room, the fullest first
+	freest     ranking                        // open candidates with room, as the default choice has them
+	packed     ranking                        // … the fullest first
 	priced     ranking                        // … those with the same rates together
+	placed     int                            // open candidates with room
 	next       uint32                         // number of the next fact
 }
 
@@ -95,6 +97,7 @@ func New() Index {
 		places:     table.New[place, struct{}](comparePlaces),
 		sites:      table.New[string, siteRow](cmp.Compare[string]),
 		siteOrder:  table.New[siteRow, struct{}](compareSites),
+		freest:     newRanking(compareFree),
 		packed:     newRanking(comparePacked),
 		priced:     newRanking(comparePriced),
 	}
@@ -105,7 +108,7 @@ func New() Index {
 func (x *Index) Copy() Index {
 	return Index{
 		x.candidates.Copy(), x.named.Copy(), x.built.Copy(), x.facts.Copy(), x.places.Copy(),
-		x.sites.Copy(), x.siteOrder.Copy(), x.packed.copied(), x.priced.copied(), x.next,
+		x.sites.Copy(), x.siteOrder.Copy(), x.freest.copied(), x.packed.copied(), x.priced.copied(), x.placed, x.next,
 	}
 }
 
@@ -205,6 +208,8 @@ func (x *Index) move(was, now *entry) {
 		for f := range was.all() {
 			x.places.Delete(place{f.number, int32(was.Free), was})
 		}
+		x.placed--
+		x.freest.remove(was)
 		x.packed.remove(was)
 		x.priced.remove(was)
 	}
@@ -212,14 +217,16 @@ func (x *Index) move(was, now *entry) {
 		for f := range now.all() {
 			x.places.Set(place{f.number, int32(now.Free), now}, struct{}{})
 		}
+		x.placed++
+		x.freest.insert(now)
 		x.packed.insert(now)
 		x.priced.insert(now)
 	}
 }
 
-// learn gives e its facts, that of being there first.
+// learn gives e its facts.
 func (x *Index) learn(e *entry) {
-	texts := []string{"", clause("grade", e.Grade), clause("arch", e.Arch), ownerFact(e.Owner), siteFact(e.site)}
+	texts := []string{clause("grade", e.Grade), clause("arch", e.Arch), ownerFact(e.Owner), siteFact(e.site)}
 	for _, k := range slices.Sorted(maps.Keys(e.Labels)) {
 		if !reserved(k) {
 			texts = append(texts, clause(k, e.Labels[k]))

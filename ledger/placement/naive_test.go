@@ -174,6 +174,7 @@ func (r source) want(id func() string) placement.Want {
 		e, err := placement.ParseFilter(r.pick(
 			`country in [FR, JP] and gpus >= 1`, `arch = arm64`, `not (country = DE) and memory / gpus > 2GiB`, `owner = ann and name = n1`,
 			`site = s1 or site = s2`, `site in [s1, s2, s1]`, `computer in [n1, c3, c4]`, `has site and partitions_free * 2 > (cores)`,
+			`memory_free >= 3GiB and 1 < cores`, `cores_free = 2 or has x`, `millicores > 1500 and disk = 5GiB`, `cores_free >= 2 and disk_free > 0`,
 			`price <= 3 and grade = sandbox`, `"FR" = country`, `memory_free >= memory / 2`, `country = XX`, `gpus = 2 and country = FR`,
 		))
 		if err != nil {

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -46,6 +47,9 @@ func ParseFilter(text string) (*Expr, error) {
 
 // index notes what must be so for clause c to hold.
 func (e *Expr) index(c *node) {
+	if len(c.kids) == 2 {
+		e.atLeast(c.op, c.kids[0], c.kids[1])
+	}
 	if c.op != opEqual && c.op != opIn {
 		return
 	}
@@ -69,6 +73,36 @@ func (e *Expr) index(c *node) {
 		e.computers = append(e.computers, texts)
 	} else {
 		e.facts = append(e.facts, texts)
+	}
+}
+
+// atLeast notes what a comparison says of the least that a computer has.
+func (e *Expr) atLeast(o op, name, least *node) {
+	ok := o == opEqual || o == opMore || o == opMoreEqual
+	if name.op == opNumber { // 4 <= cores
+		name, least = least, name
+		ok = o == opEqual || o == opLess || o == opLessEqual
+	}
+	if !ok || name.op != opName || least.op != opNumber {
+		return
+	}
+	n := least.n
+	switch cores := min(n, math.MaxInt64/1000) * 1000; name.name {
+	case nameCores:
+		e.has.Cores = max(e.has.Cores, cores)
+	case nameMillicores:
+		e.has.Cores = max(e.has.Cores, n)
+	case nameMemory:
+		e.has.Memory = max(e.has.Memory, n)
+	case nameDisk:
+		e.has.Disk = max(e.has.Disk, n)
+	case nameCoresFree:
+		e.room.Cores = max(e.room.Cores, cores)
+	case nameMemoryFree:
+		e.room.Memory = max(e.room.Memory, n)
+	case nameDiskFree:
+		e.room.Disk = max(e.room.Disk, n)
+	default:
 	}
 }
 

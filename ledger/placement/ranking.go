@@ -8,7 +8,7 @@ import (
 )
 
 // A ranking keeps entries in an order, in blocks that know the most room, the
-// least rates and so on of what is in them, so that a search passes over blocks in
+// least rates and so on of what is in them: a search passes over blocks in
 // which nothing fits. It is copied as tables are.
 type ranking struct {
 	blocks  table.Table[*entry, *block] // by the last of each
@@ -18,7 +18,8 @@ type ranking struct {
 // A block is a run of neighbours. It never changes.
 type block struct {
 	entries []*entry
-	most    Resources // the room of each is within it
+	room    Resources // that of each is within it
+	has     Resources // … so is its capacity
 	least   Rates     // the rates of each are not below
 	free    int       // … nor its free partitions above
 	id      string    // … nor its id before
@@ -30,6 +31,11 @@ const (
 	maxBlock = 64
 	minBlock = 16
 )
+
+// compareFree sorts those with more free partitions first.
+func compareFree(a, b *entry) int {
+	return cmp.Or(cmp.Compare(b.Free, a.Free), cmp.Compare(a.ID, b.ID))
+}
 
 // comparePacked sorts the fullest first.
 func comparePacked(a, b *entry) int {
@@ -107,9 +113,9 @@ func (r *ranking) put(entries []*entry) {
 		entries = entries[half:]
 	}
 	e := entries[0]
-	b := &block{entries, e.room, e.Rates, e.Free, e.ID}
+	b := &block{entries, e.room, e.Capacity, e.Rates, e.Free, e.ID}
 	for _, e := range entries[1:] {
-		b.most, b.least = b.most.atLeast(e.room), b.least.atMost(e.Rates)
+		b.room, b.has, b.least = b.room.atLeast(e.room), b.has.atLeast(e.Capacity), b.least.atMost(e.Rates)
 		b.free, b.id = max(b.free, e.Free), min(b.id, e.ID)
 	}
 	r.blocks.Set(b.last(), b)

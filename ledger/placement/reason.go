@@ -66,8 +66,9 @@ func (s *search) reason(c cause) Reason {
 		return Reason{Text: causes[c], Wants: formatSize(w.Needs.Disk)}
 	case dear:
 		return Reason{Text: causes[c], Wants: fmt.Sprintf("at most %d an hour", w.MaxPrice)}
+	default:
+		return Reason{Text: causes[c]}
 	}
-	return Reason{Text: causes[c]}
 }
 
 // causes say why computers do not fit.

@@ -22,13 +22,16 @@ type search struct {
 	rows   map[string]siteRow
 
 	// What to look at if everything is: computers that are named, or the
-	// places under one fact or under each of a set.
+	// places under one fact or under each of a set, or all if there is
+	// neither.
 	direct []string
 	lists  []uint32
 	size   int    // of direct, or of the places under lists
 	one    uint32 // the shortest list under one fact
-	single int    // places under it
-	total  int    // places under the fact of being there
+	single int    // places under it; all, if no fact is asked for
+	total  int    // open candidates with room
+	room   Resources
+	has    Resources // whatever fits has that room and capacity at least
 
 	// What was found: the best first, at most most.
 	most    int
@@ -80,11 +83,9 @@ func (x *Index) newSearch(w *Want, most int) *search {
 
 // narrow finds the shortest lists in which every computer that fits is.
 func (s *search) narrow() {
-	all, _ := s.index.facts.Get("")
-	s.one, s.size, s.single, s.total = all.number, all.count, all.count, all.count
-	if all.count > 0 {
-		s.lists = []uint32{all.number}
-	}
+	s.total = s.index.placed
+	s.size, s.single = s.total, s.total
+	s.room, s.has = s.want.Needs, s.want.Needs
 	offer := func(texts ...string) {
 		lists, size := make([]uint32, 0, len(texts)), 0
 		for _, text := range texts {
@@ -108,11 +109,12 @@ func (s *search) narrow() {
 			offer(clause(l.Key, l.Value))
 		}
 	}
-	if s.want.Expr != nil {
-		for _, texts := range s.want.Expr.facts {
+	if e := s.want.Expr; e != nil {
+		s.room, s.has = s.room.atLeast(e.room), s.has.atLeast(e.has)
+		for _, texts := range e.facts {
 			offer(texts...)
 		}
-		for _, names := range s.want.Expr.computers {
+		for _, names := range e.computers {
 			s.name(names...)
 		}
 	}
@@ -150,16 +152,12 @@ func (s *search) name(names ...string) {
 
 // under iterates over the places under a fact, in the order of the default
 // choice, until visit returns false.
-func (s *search) under(number uint32, visit func(*entry) bool) bool {
+func (s *search) under(number uint32, visit func(*entry) bool) {
 	for p := range s.index.places.From(place{fact: number, free: math.MaxInt32}) {
-		if p.fact != number {
-			break
-		}
-		if !visit(p.entry) {
-			return false
+		if p.fact != number || !visit(p.entry) {
+			return
 		}
 	}
-	return true
 }
 
 // fits reports whether e is for this pass and fits.
@@ -189,10 +187,11 @@ func (s *search) next(e *entry) bool {
 // consider puts e in its place among what was found, if it is among the best
 // and fits.
 func (s *search) consider(e *entry, better func(a, b *entry) bool) {
-	if s.full() && !better(e, s.found[len(s.found)-1]) {
+	slow := s.want.Policy == Spread // to compare
+	if slow && !s.fits(e) || s.full() && !better(e, s.found[len(s.found)-1]) {
 		return
 	}
-	if !s.fits(e) || slices.Contains(s.found[s.base:], e) {
+	if !slow && !s.fits(e) || slices.Contains(s.found[s.base:], e) {
 		return
 	}
 	at := len(s.found)

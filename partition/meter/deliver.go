@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
@@ -67,7 +68,7 @@ func (m *Meter) first() (uint64, bool) {
 // deliver sends one report. It returns nil when that is settled.
 func (m *Meter) deliver(ctx context.Context, sender Sender, number uint64) error {
 	report, err := readReport(m.disk, number)
-	lost := errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist)
+	lost := errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO)
 	if err == nil {
 		sending, cancel := context.WithTimeout(ctx, answerTime)
 		err = sender.SendUsage(sending, report)
@@ -79,17 +80,24 @@ func (m *Meter) deliver(ctx context.Context, sender Sender, number uint64) error
 		defer m.mu.Unlock()
 		return m.spool.drop(number)
 	case lost, code == ledger.ErrInvalid, code == ledger.ErrForbidden:
-		m.cfg.Log.Error("a usage report is refused and set aside: what it says is not billed",
-			"number", number, "folder", refusedDir, "err", err)
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if errors.Is(err, fs.ErrNotExist) {
-			m.spool.forget(number)
-			return nil
-		}
-		return m.spool.refuse(number)
+		return m.setAside(number, err)
 	}
 	return err
+}
+
+// setAside makes way for the reports that follow one that will never be
+// billed.
+func (m *Meter) setAside(number uint64, why error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if errors.Is(why, fs.ErrNotExist) {
+		m.spool.forget(number)
+	} else if err := m.spool.refuse(number); err != nil {
+		return err
+	}
+	m.cfg.Log.Error("a usage report is refused and set aside: what it says is not billed",
+		"number", number, "folder", refusedDir, "err", why)
+	return nil
 }
 
 // pause returns how long to wait after so many failures: twice as long each

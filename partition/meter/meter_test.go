@@ -251,7 +251,7 @@ func TestFullSpool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := bubble(t.TempDir())
 		c.MaxReports = 3
-		c.Sample = time.Minute
+		c.Sample, c.Checkpoint = time.Minute, time.Hour
 		m, began, deaf := newMeter(t, c), time.Now(), true
 		box := &inbox{answer: func(ledger.UsageReport) error { return when(deaf, errors.New("no route")) }}
 		track(t, m, 1, &steady{began: began})

@@ -10,8 +10,8 @@ import (
 // A Source reads what one instance uses.
 type Source interface {
 	// Read returns what the counters show now. It is called every few seconds
-	// and by one goroutine at a time, so it must be quick and must not wait
-	// for the instance. After an error the next reading covers the time of
+	// by one goroutine at a time, and the other instances wait meanwhile: it
+	// must be quick, and heed ctx. After an error the next reading covers the time of
 	// both: counters lose nothing.
 	Read(ctx context.Context) (Reading, error)
 }

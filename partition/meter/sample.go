@@ -20,6 +20,9 @@ const (
 	// every hundredth of a second show nonsense.
 	shortest = time.Second
 
+	// readTime is how long a source may take, as all others wait for it.
+	readTime = 2 * time.Second
+
 	// remembering is how long it is remembered what instances had used that nobody
 	// tracks again.
 	remembering = time.Hour

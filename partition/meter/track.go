@@ -91,7 +91,9 @@ func (m *Meter) Untrack(ctx context.Context, id ledger.InstanceID) error {
 
 // read takes a sample of an instance.
 func (m *Meter) read(ctx context.Context, id ledger.InstanceID, t *tracked) {
-	r, err := t.source.Read(ctx)
+	reading, cancel := context.WithTimeout(ctx, readTime)
+	r, err := t.source.Read(reading)
+	cancel()
 	if err == nil {
 		r.Metrics = sane(r.Metrics)
 		err = r.check()

@@ -40,13 +40,14 @@ func used() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// spin is a supervisor: it runs children that end, waits for them, works
+// spin is a supervisor: told to begin, it runs children that end, waits for them, works
 // itself, and then stays until its input ends.
 func spin() int {
 	if os.Getenv("TEST_SPIN") == "child" {
 		burn(300 * time.Millisecond)
 		return 0
 	}
+	_, _ = os.Stdin.Read(make([]byte, 1)) // until it may begin
 	for range 2 {
 		child := exec.CommandContext(context.Background(), os.Args[0])
 		child.Env = append(os.Environ(), "TEST_SPIN=child")
@@ -99,6 +100,9 @@ func TestRealProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid.Store(int64(cmd.Process.Pid))
+	if _, err := in.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := out.Read(make([]byte, 5)); err != nil { // it has used what it will
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"unicode"
 )
 
 // Bounds on what a request may carry.
@@ -85,7 +83,7 @@ func checkReference(reference string) error {
 		return Errorf(ErrInvalid, "request %.20s…: reference has %d bytes, more than %d", reference, len(reference), maxReference)
 	case reference == "." || reference == "..":
 		return Errorf(ErrInvalid, "request %s: reference cannot be a folder's own name", reference)
-	case strings.ContainsFunc(reference, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }):
+	case unprintable(reference):
 		return Errorf(ErrInvalid, "request %q: reference has characters that do not print", reference)
 	}
 	return nil

@@ -38,6 +38,18 @@ func (i Instance) Filled() Instance {
 	return i
 }
 
+// Filled returns p with an empty list in place of a missing one.
+func (p Price) Filled() Price {
+	p.Next = list(p.Next)
+	return p
+}
+
+// Filled returns s with empty lists in place of missing ones.
+func (s Statement) Filled() Statement {
+	s.Pays, s.Earns = list(s.Pays), list(s.Earns)
+	return s
+}
+
 func list[T any](s []T) []T {
 	if s == nil {
 		return []T{}

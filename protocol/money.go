@@ -42,15 +42,21 @@ const (
 	MeshAccount = "@mesh" // what the mesh keeps of what owners earn
 )
 
+// What a payer may think of a bill.
+const (
+	VerdictAccepted = "accepted"
+	VerdictDisputed = "disputed"
+)
+
 // Rates are prices for units of what is used. What is empty is free.
 type Rates struct {
-	Core      string            `json:"core_hour" doc:"for an hour of one core"`
-	Memory    string            `json:"memory_gib_hour" doc:"for a GiB of memory and an hour"`
-	Disk      string            `json:"disk_gib_hour" doc:"for a GiB of disk and an hour"`
-	Network   string            `json:"network_gib" doc:"for a GiB, in or out"`
-	Partition string            `json:"partition_hour" doc:"for an hour that a partition is held"`
-	Request   string            `json:"request" doc:"once for each instance"`
-	Metrics   map[string]string `json:"metrics,omitempty" doc:"for a unit of what the release counts"`
+	Core      string            `json:"core_hour" required:"false" maxLength:"24" pattern:"^([0-9]{1,7}([.][0-9]{1,12})?)?$" patternDescription:"a decimal number of credits with at most 12 decimals, such as 0.02" doc:"for an hour of one core"`
+	Memory    string            `json:"memory_gib_hour" required:"false" maxLength:"24" pattern:"^([0-9]{1,7}([.][0-9]{1,12})?)?$" patternDescription:"a decimal number of credits with at most 12 decimals, such as 0.02" doc:"for a GiB of memory and an hour"`
+	Disk      string            `json:"disk_gib_hour" required:"false" maxLength:"24" pattern:"^([0-9]{1,7}([.][0-9]{1,12})?)?$" patternDescription:"a decimal number of credits with at most 12 decimals, such as 0.02" doc:"for a GiB of disk and an hour"`
+	Network   string            `json:"network_gib" required:"false" maxLength:"24" pattern:"^([0-9]{1,7}([.][0-9]{1,12})?)?$" patternDescription:"a decimal number of credits with at most 12 decimals, such as 0.02" doc:"for a GiB, in or out"`
+	Partition string            `json:"partition_hour" required:"false" maxLength:"24" pattern:"^([0-9]{1,7}([.][0-9]{1,12})?)?$" patternDescription:"a decimal number of credits with at most 12 decimals, such as 0.02" doc:"for an hour that a partition is held"`
+	Request   string            `json:"request" required:"false" maxLength:"24" pattern:"^([0-9]{1,7}([.][0-9]{1,12})?)?$" patternDescription:"a decimal number of credits with at most 12 decimals, such as 0.02" doc:"once for each instance"`
+	Metrics   map[string]string `json:"metrics,omitempty" maxProperties:"16" doc:"for a unit of what the release counts"`
 }
 
 // A Price is what an account asks.
@@ -70,8 +76,8 @@ type PriceVersion struct {
 
 // A PriceInput sets a price.
 type PriceInput struct {
-	Account string    `json:"account,omitempty" doc:"the caller's if empty; another's for operators"`
-	Release string    `json:"release,omitempty" doc:"name of a release that the account has published; empty for its computers"`
+	Account string    `json:"account,omitempty" maxLength:"64" doc:"the caller's if empty; another's for operators"`
+	Release string    `json:"release,omitempty" maxLength:"128" doc:"name of a release that the account has published; empty for its computers"`
 	From    time.Time `json:"from,omitzero" doc:"now if missing"`
 	Rates   Rates     `json:"rates"`
 }
@@ -123,31 +129,31 @@ type Used struct {
 
 // A PaymentInput moves money.
 type PaymentInput struct {
-	ID   string `json:"id" doc:"chosen by who pays, so that asking twice pays once"`
-	From string `json:"from,omitempty" doc:"the caller's account if empty; @mint makes credits, for operators"`
-	To   string `json:"to"`
-	Sum  string `json:"sum"`
-	Note string `json:"note,omitempty"`
+	ID   string `json:"id" minLength:"1" maxLength:"128" doc:"chosen by who pays, so that asking twice pays once"`
+	From string `json:"from,omitempty" maxLength:"64" doc:"the caller's account if empty; @mint makes credits, for operators"`
+	To   string `json:"to" minLength:"1" maxLength:"64"`
+	Sum  string `json:"sum" maxLength:"19" pattern:"^[0-9]{1,12}([.][0-9]{1,6})?$" patternDescription:"a decimal number of credits with at most 6 decimals, such as 12.50"`
+	Note string `json:"note,omitempty" maxLength:"1024"`
 }
 
 // A LimitInput says what an account may spend.
 type LimitInput struct {
-	Account string  `json:"account"`
-	Limit   *string `json:"limit" doc:"how far the balance may go below zero; null for no limit"`
+	Account string  `json:"account" minLength:"1" maxLength:"64"`
+	Limit   *string `json:"limit" maxLength:"19" pattern:"^[0-9]{1,12}([.][0-9]{1,6})?$" patternDescription:"a decimal number of credits with at most 6 decimals, such as 12.50" doc:"how far the balance may go below zero; null for no limit"`
 }
 
 // A ReviewInput says what a payer thinks of a bill.
 type ReviewInput struct {
-	Account   string    `json:"account,omitempty"`
-	Reference string    `json:"reference" doc:"of the instance"`
+	Account   string    `json:"account,omitempty" maxLength:"64"`
+	Reference string    `json:"reference" minLength:"1" maxLength:"128" doc:"of the instance"`
 	Verdict   string    `json:"verdict" enum:"accepted,disputed"`
 	Through   time.Time `json:"through,omitzero" doc:"the usage up to here is meant; all that is billed if missing"`
-	Note      string    `json:"note,omitempty"`
+	Note      string    `json:"note,omitempty" maxLength:"1024"`
 }
 
 // Terms are what the mesh agrees on about money.
 type Terms struct {
-	Fee     string `json:"fee_percent" doc:"of what owners of computers earn, with up to four decimals"`
-	Grace   string `json:"grace" doc:"how long who has spent too much may go on, such as 24h"`
-	Reserve string `json:"reserve" doc:"for how long a request sets aside what it costs at least, such as 1h"`
+	Fee     string `json:"fee_percent" required:"false" maxLength:"8" pattern:"^([0-9]{1,3}([.][0-9]{1,4})?)?$" patternDescription:"a percentage with at most 4 decimals, such as 2.5" doc:"of what owners of computers earn, with up to four decimals"`
+	Grace   string `json:"grace" required:"false" maxLength:"32" doc:"how long who has spent too much may go on, such as 24h"`
+	Reserve string `json:"reserve" required:"false" maxLength:"32" doc:"for how long a request sets aside what it costs at least, such as 1h"`
 }

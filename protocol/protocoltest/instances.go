@@ -28,7 +28,10 @@ func (c *caller) Request(_ context.Context, in protocol.RequestInput) (protocol.
 		return protocol.Instance{}, protocol.Errorf(protocol.ErrConflict,
 			"request %s: runs %s already: destroy it first, or use another reference", in.Reference, i.Release)
 	case !known:
-		if i, err = c.place(key, in.Release); err != nil {
+		if i, err = c.place(key, in.Release); err == nil {
+			err = c.till.charge(i, c.Now)
+		}
+		if err != nil {
 			return protocol.Instance{}, err
 		}
 	}

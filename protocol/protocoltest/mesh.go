@@ -16,7 +16,8 @@ import (
 // A Mesh answers like a real one of one computer. A request advances each time
 // that it is watched: waiting, building, starting, started. The release "slow"
 // stays in building; "broken" goes into error; every other release that is not
-// in the list is unknown.
+// in the list is unknown. Computer and releases belong to the account
+// "operator". As the time stands still, nothing is billed but the request.
 type Mesh struct {
 	// Now is the time of every change. Set it before the first call.
 	Now time.Time
@@ -24,6 +25,7 @@ type Mesh struct {
 	mu        sync.Mutex
 	instances map[protocol.Ref]protocol.Instance
 	tokens    []protocol.Token
+	till      till
 	supplies  []protocol.Supply
 	changed   chan struct{} // closed at each change
 	left      bool
@@ -35,6 +37,7 @@ func New() *Mesh {
 		Now:       time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 		instances: map[protocol.Ref]protocol.Instance{},
 		changed:   make(chan struct{}),
+		till:      newTill(),
 	}
 }
 
@@ -47,6 +50,9 @@ func (m *Mesh) Left() bool {
 
 // As returns the Service of an account.
 func (m *Mesh) As(account string, operator bool) protocol.Service {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.till.known[account] = true
 	return &caller{Mesh: m, account: account, operator: operator}
 }
 

@@ -139,6 +139,7 @@ func (c *caller) CreateToken(_ context.Context, in protocol.TokenInput) (protoco
 	t.Uses = max(t.Uses, 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.till.known[t.Account] = true
 	t.ID = "t" + strconv.Itoa(len(c.tokens)+1)
 	c.tokens = append(c.tokens, t)
 	t.Token = "slapd1-secret"

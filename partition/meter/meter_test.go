@@ -312,6 +312,21 @@ func TestTrack(t *testing.T) {
 	}
 }
 
+// What is observed before the end counts, though the next look finds nothing.
+func TestObserve(t *testing.T) {
+	m := newMeter(t, testConfig(t.TempDir()))
+	s := &standing{Reading{By: ByProcess, Tasks: []Task{{1, 1, 10, 0}}}}
+	track(t, m, 1, s)
+	m.Observe(t.Context(), 2)
+	s.Reading = Reading{By: ByProcess, Tasks: []Task{{1, 1, 15, 20}}}
+	m.Observe(t.Context(), 1)
+	s.Reading = Reading{}
+	m.look(t.Context())
+	if got := m.open.Used[1].Core; got != 25 {
+		t.Errorf("%d ns used, want 25", got)
+	}
+}
+
 func TestNew(t *testing.T) {
 	damage := func(name string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {

@@ -69,9 +69,20 @@ func (m *Meter) makeRoom() error {
 	return m.closePeriod()
 }
 
+// Observe takes a sample of an instance now. Call it before its supervisor is
+// ended: what ended processes ran is found nowhere afterwards. Of an instance
+// that is not tracked there is nothing to see.
+func (m *Meter) Observe(ctx context.Context, id ledger.InstanceID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t, ok := m.tracked[id]; ok {
+		m.read(ctx, id, t)
+	}
+}
+
 // Untrack measures an instance for the last time, and soon closes the period.
-// Call it when nothing of the instance runs any more, and before its folder is
-// removed. One that is not tracked is untracked already.
+// Call it when its services have stopped, and before its supervisor is ended
+// and its folder removed. One that is not tracked is untracked already.
 func (m *Meter) Untrack(ctx context.Context, id ledger.InstanceID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -106,3 +106,31 @@ func TestRealGroups(t *testing.T) {
 		})
 	}
 }
+
+// A network namespace of its own is told from the computer's.
+func TestRealNetwork(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root makes network namespaces")
+	}
+	for name, flags := range map[string]uintptr{"own": syscall.CLONE_NEWNET, "shared": 0} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "cat")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Skip(err)
+			}
+			r, err := (&Partition{Kernel: Open(""), PID: func() int { return cmd.Process.Pid }}).Read(t.Context())
+			if err != nil || len(r.Network) == 1 != (name == "own") {
+				t.Errorf("read %+v, %v", r.Network, err)
+			}
+			_ = in.Close()
+			if err := cmd.Wait(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -61,6 +61,20 @@ const (
 
 func number(n int64) value { return value{kind: isNumber, number: n} }
 
+// kindOf returns what the value n is: nothing if it is a label, which may be
+// either.
+func kindOf(n *node) valueKind {
+	switch {
+	case n.op == opText:
+		return isText
+	case n.op != opName || n.name.isNumber():
+		return isNumber
+	case n.name != label:
+		return isText
+	}
+	return nothing
+}
+
 // asNumber reads the text of a label as a number, if it is one.
 func (v value) asNumber() (int64, bool) {
 	switch v.kind {

@@ -2,8 +2,6 @@ package placement
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -43,84 +41,6 @@ func ParseFilter(text string) (*Expr, error) {
 		e.index(c)
 	}
 	return e, nil
-}
-
-// index notes what must be so for clause c to hold.
-func (e *Expr) index(c *node) {
-	if len(c.kids) == 2 {
-		e.atLeast(c.op, c.kids[0], c.kids[1])
-	}
-	if c.op != opEqual && c.op != opIn {
-		return
-	}
-	name, literals := c.kids[0], c.kids[1:]
-	if c.op == opEqual && name.op == opText { // "FR" = country
-		name, literals = c.kids[1], c.kids[:1]
-	}
-	if name.op != opName || name.name == label && reserved(name.text) || name.name.isNumber() {
-		return
-	}
-	var texts []string
-	for _, l := range literals {
-		if l.op != opText {
-			return
-		}
-		if text := name.factOf(l.text); !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
-	}
-	if name.name == nameComputer || name.name == nameName {
-		e.computers = append(e.computers, texts)
-	} else {
-		e.facts = append(e.facts, texts)
-	}
-}
-
-// atLeast notes what a comparison says of the least that a computer has.
-func (e *Expr) atLeast(o op, name, least *node) {
-	ok := o == opEqual || o == opMore || o == opMoreEqual
-	if name.op == opNumber { // 4 <= cores
-		name, least = least, name
-		ok = o == opEqual || o == opLess || o == opLessEqual
-	}
-	if !ok || name.op != opName || least.op != opNumber {
-		return
-	}
-	n := least.n
-	switch cores := min(n, math.MaxInt64/1000) * 1000; name.name {
-	case nameCores:
-		e.has.Cores = max(e.has.Cores, cores)
-	case nameMillicores:
-		e.has.Cores = max(e.has.Cores, n)
-	case nameMemory:
-		e.has.Memory = max(e.has.Memory, n)
-	case nameDisk:
-		e.has.Disk = max(e.has.Disk, n)
-	case nameCoresFree:
-		e.room.Cores = max(e.room.Cores, cores)
-	case nameMemoryFree:
-		e.room.Memory = max(e.room.Memory, n)
-	case nameDiskFree:
-		e.room.Disk = max(e.room.Disk, n)
-	default:
-	}
-}
-
-// factOf returns the fact that the index keeps of n, a name, being equal to
-// text; of the names of a computer, the text.
-func (n *node) factOf(text string) string {
-	switch n.name {
-	case nameComputer, nameName:
-		return text
-	case nameOwner:
-		return ownerFact(text)
-	case nameGrade:
-		return clause("grade", text)
-	case nameArch:
-		return clause("arch", text)
-	default:
-		return clause(n.text, text)
-	}
 }
 
 // A parser descends over tokens, one method a rule of the grammar in
@@ -180,18 +100,6 @@ func (p *parser) test(rule func() (*node, error)) (*node, error) {
 		err = p.checkTest(n, column)
 	}
 	return n, err
-}
-
-// checkTest refuses n if it is neither true nor false.
-func (p *parser) checkTest(n *node, column int) error {
-	switch {
-	case n.isTest():
-		return nil
-	case n.op == opName:
-		name := cut(n.printName())
-		return p.fail(column, "%s alone says nothing: compare it, or ask whether it is known: has %s", name, name)
-	}
-	return p.fail(column, "%s is a value: expected a comparison", cut(n.String()))
 }
 
 // operand parses by rule what must be a number, or a label that may be one.
@@ -386,46 +294,6 @@ func (p *parser) literal() (*node, error) {
 	return nil, p.unexpected("a number or a text")
 }
 
-// kindOf returns what the value n is: nothing if it is a label, which may be
-// either.
-func kindOf(n *node) valueKind {
-	switch {
-	case n.op == opText:
-		return isText
-	case n.op != opName || n.name.isNumber():
-		return isNumber
-	case n.name != label:
-		return isText
-	}
-	return nothing
-}
-
-// checkKinds makes sure that the sides of a comparison can be equal.
-func (p *parser) checkKinds(n *node, column int) error {
-	left := n.kids[0]
-	for _, right := range n.kids[1:] {
-		a, b := kindOf(left), kindOf(right)
-		if a == nothing || b == nothing || a == b {
-			continue
-		}
-		text, no := left, right
-		if a == isNumber {
-			text, no = right, left
-		}
-		hint := ""
-		switch {
-		case text.op == opText && nameOf(text.text).isNumber():
-			hint = fmt.Sprintf("; the fact is written (%s)", text.text)
-		case text.op == opText:
-			hint = "; sizes end in KiB, MiB, GiB or TiB"
-		case no.op == opNumber:
-			hint = "; put it in quotes"
-		}
-		return p.fail(column, "%s is a text and %s is a number%s", cut(text.String()), cut(no.String()), hint)
-	}
-	return nil
-}
-
 func (p *parser) sum() (*node, error)     { return p.chain(p.product, opAdd, opSubtract) }
 func (p *parser) product() (*node, error) { return p.chain(p.signed, opMultiply, opDivide, opModulo) }
 
@@ -458,22 +326,6 @@ func (p *parser) oneOf(ops []op) (op, bool) {
 		}
 	}
 	return 0, false
-}
-
-// checkConstant refuses what must fail on every computer.
-func (p *parser) checkConstant(n *node, column int) error {
-	right := n.kids[len(n.kids)-1]
-	if !right.hasName() && (n.op == opDivide || n.op == opModulo) {
-		if v, _ := (subject{}).value(right); v.number == 0 {
-			return p.fail(column, "%s divides by zero", cut(n.String()))
-		}
-	}
-	if !n.hasName() {
-		if _, fault := (subject{}).value(n); fault != fine {
-			return p.fail(column, "%s overflows", cut(n.String()))
-		}
-	}
-	return nil
 }
 
 func (p *parser) signed() (*node, error) {

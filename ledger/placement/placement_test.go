@@ -2,6 +2,8 @@ package placement_test
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -112,5 +114,105 @@ func checkRefusal(t *testing.T, err error, computers int) {
 	}
 	if sum != computers || r.Computers != computers || !slices.IsSortedFunc(r.Reasons, func(a, b placement.Reason) int { return b.Count - a.Count }) {
 		t.Fatalf("%v: %d computers are there", err, computers)
+	}
+}
+
+func ExampleIndex_Quote() {
+	x := placement.New()
+	for n, price := range []int64{40, 25, 31, 31} {
+		x.Put(placement.Candidate{
+			ID: fmt.Sprint("c", n), Name: fmt.Sprint("computer", n), Owner: "ann", Free: n, Labels: map[string]string{"country": "FR"},
+			Capacity: placement.Resources{Memory: int64(n) * 4 << 30}, Rates: placement.Rates{Partition: 1, Memory: price},
+		})
+	}
+	w := placement.Want{Reference: "db1", Account: "bob", Policy: placement.Cheapest, Needs: placement.Resources{Memory: 2 << 30}}
+	fmt.Println(x.Quote(w))
+	w.Needs.Memory, w.MaxPrice = 8<<30, 100
+	fmt.Println(x.Quote(w))
+	// Output:
+	// {db1 {c1 computer1 51} [{c3 computer3 63} {c2 computer2 63}]} <nil>
+	// { {  0} []} no partition for db1: 4 computers: 2 too dear (wants at most 100 an hour), 2 too little memory (wants 8 GiB)
+}
+
+func TestRefusalIsBounded(t *testing.T) {
+	x := placement.New()
+	w := placement.Want{Reference: "db1", Filter: map[string]string{}}
+	labels := map[string]string{}
+	for n := range 40 {
+		key := fmt.Sprintf("k%02d", n)
+		w.Filter[key] = "yes"
+		x.Put(placement.Candidate{ID: key, Free: 1, Labels: maps.Clone(labels)})
+		labels[key] = "yes"
+	}
+	_, err := x.Choose(w)
+	r, ok := err.(*placement.Refusal) //nolint:errorlint // nothing wraps it
+	if !ok || len(r.Reasons) != 16 || r.Reasons[15] != (placement.Reason{Text: "for other reasons", Count: 25}) || !r.Unmet {
+		t.Fatal(err)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	has := placement.Resources{Cores: 2000, Memory: 4 << 30, Disk: 10 << 30}
+	for why, c := range map[string]placement.Candidate{
+		"1 lost":                                  {Silent: true},
+		"1 drained":                               {Drained: true},
+		"1 closed":                                {Closed: true},
+		"1 for their owners only":                 {Only: true},
+		"1 not isolated enough for strangers":     {Weak: true},
+		"1 full":                                  {Capacity: has},
+		"1 too few cores (wants 1.5 cores)":       {Free: 1},
+		"1 too little memory (wants 2 GiB)":       {Free: 1, Capacity: placement.Resources{Cores: 9000}},
+		"1 too little disk (wants 1025 MiB)":      {Free: 1, Capacity: placement.Resources{Cores: 9000, Memory: 2 << 30}},
+		"1 too few cores free (wants 1.5 cores)":  {Free: 1, Capacity: has, Reserved: placement.Resources{Cores: 501}},
+		"1 too little memory free (wants 2 GiB)":  {Free: 1, Capacity: has, Reserved: placement.Resources{Memory: 2<<30 + 1}},
+		"1 too little disk free (wants 1025 MiB)": {Free: 1, Capacity: has, Reserved: placement.Resources{Disk: 99 << 30}},
+		"1 too dear (wants at most 7 an hour)":    {Free: 1, Capacity: has, Rates: placement.Rates{Core: 5}},
+		"1 not apart enough":                      {Free: 1, Capacity: has, Host: "h"},
+		"1 not near enough":                       {Free: 1, Capacity: has, Labels: map[string]string{"site": "z"}},
+		"1 where the filter divides by zero":      {Free: 1, Capacity: has, Labels: map[string]string{"n": "0"}},
+		"1 where the filter overflows":            {Free: 1, Capacity: has, Labels: map[string]string{"n": "8388607TiB"}},
+		"1 wrong n (wants > 0)":                   {Free: 1, Capacity: has, Labels: map[string]string{"n": "-1"}},
+	} {
+		e, err := placement.ParseFilter(`(not has n or 5 * n / n = 5 and n + n / n != 7 or n < 0) and (not has n or n > -9) and n > 0`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := placement.New()
+		c.ID, c.Owner = "c", "ann"
+		if c.Labels["n"] == "" {
+			c.Labels = maps.Clone(c.Labels)
+			if c.Labels == nil {
+				c.Labels = map[string]string{}
+			}
+			c.Labels["n"] = "1"
+		}
+		x.Put(c)
+		w := placement.Want{
+			Reference: "db1", Account: "bob", Strangers: true, Expr: e, MaxPrice: 7, NotHosts: []string{"h"}, OnlySites: []string{"computer c", "host h"},
+			Needs: placement.Resources{Cores: 1500, Memory: 2 << 30, Disk: 1025 << 20},
+		}
+		if _, err := x.Choose(w); err == nil || err.Error() != "no partition for db1: 1 computer: "+why {
+			t.Errorf("%v\n\twant %s", err, why)
+		}
+	}
+}
+
+func TestPriceSaturates(t *testing.T) {
+	const most = math.MaxInt64
+	for _, c := range []struct {
+		rates placement.Rates
+		needs placement.Resources
+		price int64
+	}{
+		{placement.Rates{Partition: 3, Core: 10}, placement.Resources{Cores: 1}, 4},
+		{placement.Rates{Partition: -3, Core: -10}, placement.Resources{Cores: 1000}, 0},
+		{placement.Rates{Core: most}, placement.Resources{Cores: 1000}, most},
+		{placement.Rates{Core: most}, placement.Resources{Cores: most}, most},
+		{placement.Rates{Partition: most, Disk: most}, placement.Resources{Disk: most}, most},
+	} {
+		candidate := placement.Candidate{Rates: c.rates}
+		if got := candidate.Price(&placement.Want{Needs: c.needs}); got != c.price {
+			t.Errorf("%+v: %d", c, got)
+		}
 	}
 }

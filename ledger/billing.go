@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"iter"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger/book"
@@ -10,8 +12,8 @@ import (
 // Accounts of the book that are nobody's. Their names cannot be those of
 // accounts of the mesh.
 const (
-	MintAccount AccountName = "@mint" // where credits come from: its balance is minus all that there are
-	MeshAccount AccountName = "@mesh" // what the mesh keeps of what owners earn
+	MintAccount = "@mint" // where credits come from: its balance is minus all that there are
+	MeshAccount = "@mesh" // what the mesh keeps of what owners earn
 )
 
 // A Wallet is the money of one account. Who never had any has none.
@@ -177,13 +179,16 @@ const (
 	MaxPrices      = 1_000     // of one account
 	MaxStopped     = 1_000     // instances that one command stops
 	MaxCores       = 4_096_000 // thousandths of a core of one computer
-	billingRules   = 2         // the rules version that bills
 )
+
+// RulesOfMoney is the first rules version that knows of money, and of how
+// large a computer is.
+const RulesOfMoney = 2
 
 // bills reports whether the mesh follows rules that know of money.
 func (s *State) bills() bool {
 	m, _ := s.Mesh()
-	return m.Rules >= billingRules
+	return m.Rules >= RulesOfMoney
 }
 
 // Terms returns the terms of the mesh.
@@ -210,6 +215,33 @@ func (s *State) Rates(account AccountName, release string, at time.Time) book.Ra
 
 // Charge returns the bill of an instance, for as long as that is remembered.
 func (s *State) Charge(id InstanceID) (Charge, bool) { return s.charges.get(Key{N: uint64(id)}) }
+
+// Pays iterates over the bills of an account's instances, by reference.
+func (s *State) Pays(account AccountName) iter.Seq[Charge] {
+	return func(yield func(Charge) bool) {
+		for i := range s.Instances(account) {
+			if c, ok := s.Charge(i.ID); ok && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Earns iterates over the bills from which an account earns, as the owner of
+// the computer or the publisher of the release, the newest first.
+func (s *State) Earns(account AccountName) iter.Seq[Charge] {
+	return func(yield func(Charge) bool) {
+		ids := collect(s.earners.Keys(account))
+		for _, id := range slices.Backward(ids) {
+			if c, ok := s.Charge(id); ok && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Prices iterates over what all accounts ask, by account and release.
+func (s *State) Prices() iter.Seq[Price] { return values(s.prices.all()) }
 
 // Meter returns how far the usage of a computer is billed.
 func (s *State) Meter(id ComputerID) Meter {
@@ -278,7 +310,7 @@ func (s *State) bill(c Charge, used book.Quantities, rated, until time.Time) (Ch
 		book.Posting{Account: string(c.Payer), Amount: -(owner + release)},
 		book.Posting{Account: string(c.Owner), Amount: owner - fee},
 		book.Posting{Account: string(c.Publisher), Amount: release},
-		book.Posting{Account: string(MeshAccount), Amount: fee},
+		book.Posting{Account: MeshAccount, Amount: fee},
 	)
 	if err != nil {
 		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)

@@ -186,6 +186,17 @@ func (w *world) checkMoney() error {
 	if open != 0 {
 		return fmt.Errorf("%d more bills are open than instances run", open)
 	}
+	for _, account := range []AccountName{"ann", "bob"} {
+		want := 0
+		for _, c := range w.charges.all() {
+			if c.Owner == account || c.Publisher == account {
+				want++
+			}
+		}
+		if got := len(collect(w.Earns(account))); got != want {
+			return fmt.Errorf("%s earns from %d bills, want %d", account, got, want)
+		}
+	}
 	held := make(map[ComputerID]int)
 	for _, h := range w.held.all() {
 		if held[h.Computer]++; h.Number <= w.Meter(h.Computer).Next {

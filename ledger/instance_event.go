@@ -101,7 +101,7 @@ func (e Freed) evolve(s *State) {
 		k, oldest, _ := s.graves.tree.Min()
 		drop(s, &s.graves, k)
 		s.dropInstance(oldest.value.Instance)
-		drop(s, &s.charges, Key{N: uint64(oldest.value.Instance)})
+		s.dropCharge(oldest.value.Instance)
 	}
 }
 

@@ -106,7 +106,7 @@ func (s *State) moneyShelf(id Table) (shelf, error) {
 	case tablePrices:
 		return shelfOf[Price]{&s.prices, s.setPrice, func(k Key) { drop(s, &s.prices, k) }}, nil
 	case tableCharges:
-		return shelfOf[Charge]{&s.charges, s.setCharge, func(k Key) { drop(s, &s.charges, k) }}, nil
+		return shelfOf[Charge]{&s.charges, s.setCharge, func(k Key) { s.dropCharge(InstanceID(k.N)) }}, nil
 	case tableMeters:
 		return shelfOf[Meter]{&s.meters, s.setMeter, func(k Key) { drop(s, &s.meters, k) }}, nil
 	case tableHeld:

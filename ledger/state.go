@@ -48,6 +48,7 @@ type State struct {
 	references  table.Table[Key, InstanceID] // account, reference
 	partitions  table.Table[Key, InstanceID] // computer, number
 	addresses   table.Table[Address, InstanceID]
+	earners     table.Index[AccountName, InstanceID] // owners and publishers of bills
 	places      placement.Index
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
@@ -127,6 +128,7 @@ func NewState() *State {
 		references: table.New[Key, InstanceID](Key.Compare),
 		partitions: table.New[Key, InstanceID](Key.Compare),
 		addresses:  table.New[Address, InstanceID](Address.Compare),
+		earners:    table.NewIndex(cmp.Compare[AccountName], cmp.Compare[InstanceID]),
 		places:     placement.New(),
 	}
 }
@@ -169,6 +171,7 @@ func (s *State) Copy() *State {
 	c.references = s.references.Copy()
 	c.partitions = s.partitions.Copy()
 	c.addresses = s.addresses.Copy()
+	c.earners = s.earners.Copy()
 	c.places = s.places.Copy()
 	c.changes = nil
 	return &c

@@ -177,7 +177,28 @@ func (s *State) setWallet(w Wallet) { put(s, &s.wallets, Key{A: string(w.Account
 
 func (s *State) setPrice(p Price) { put(s, &s.prices, Key{A: string(p.Account), B: p.Release}, p) }
 
-func (s *State) setCharge(c Charge) { put(s, &s.charges, Key{N: uint64(c.Instance)}, c) }
+func (s *State) setCharge(c Charge) {
+	old, replaced := put(s, &s.charges, Key{N: uint64(c.Instance)}, c)
+	if replaced && old.Owner == c.Owner && old.Publisher == c.Publisher {
+		return
+	}
+	if replaced {
+		s.unindexCharge(old)
+	}
+	s.earners.Add(c.Owner, c.Instance)
+	s.earners.Add(c.Publisher, c.Instance)
+}
+
+func (s *State) dropCharge(id InstanceID) {
+	if old, ok := drop(s, &s.charges, Key{N: uint64(id)}); ok {
+		s.unindexCharge(old)
+	}
+}
+
+func (s *State) unindexCharge(c Charge) {
+	s.earners.Remove(c.Owner, c.Instance)
+	s.earners.Remove(c.Publisher, c.Instance)
+}
 
 func (s *State) setMeter(m Meter) { put(s, &s.meters, Key{A: string(m.Computer)}, m) }
 

@@ -31,10 +31,14 @@ func (d *Daemon) runOffer(ctx context.Context) error {
 		Host:       d.host,
 		Name:       d.settings.Name,
 	}
+	size := capacityOf(d.folder.path)
 	changed, stop := d.books.Subscribe(ledger.TopicMembers())
 	defer stop()
 	retry := offerRetry
 	for failing := false; ; {
+		if m, ok := d.books.View().Mesh(); ok && m.Rules >= ledger.RulesOfMoney { // older voters could not read it
+			offer.Cores, offer.Memory, offer.Disk = size.cores, size.memory, size.disk
+		}
 		err := d.offer(ctx, offer)
 		switch {
 		case ctx.Err() != nil:
@@ -112,5 +116,6 @@ func (d *Daemon) offer(ctx context.Context, o ledger.Offer) error {
 // offered reports whether the ledger's record is what o would make it.
 func offered(c ledger.Computer, o ledger.Offer) bool {
 	return c.Partitions == o.Partitions && c.Grade == o.Grade && c.Arch == o.Arch && c.Host == o.Host && c.Name == o.Name &&
-		c.State != ledger.ComputerLeft && maps.Equal(c.Labels, o.Labels)
+		c.State != ledger.ComputerLeft && maps.Equal(c.Labels, o.Labels) &&
+		c.Cores == o.Cores && c.Memory == o.Memory && c.Disk == o.Disk
 }

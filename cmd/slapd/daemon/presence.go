@@ -39,6 +39,8 @@ func (d *Daemon) runPresence(ctx context.Context) error {
 			leads = now
 		default:
 			d.markComputers(ctx, members, leads, now)
+			d.stopShort(ctx, now)
+			d.raiseRules(ctx)
 		}
 		select {
 		case <-ctx.Done():

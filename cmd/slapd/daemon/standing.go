@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/consensus"
+	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
 )
 
@@ -27,6 +28,7 @@ type Standing struct {
 	Standbys    []string `json:"standbys"`
 	Seats       []uint64 `json:"seats"` // of the voters, then of the standbys
 	Quorum      bool     `json:"quorum"`
+	Rules       uint64   `json:"rules"` // the newest that the peer knows
 }
 
 // seats reports whether the peer has that seat.
@@ -45,6 +47,7 @@ func (s *seat) standing() Standing {
 		Term:        status.Term,
 		CommitIndex: status.CommitIndex,
 		Quorum:      status.Quorum,
+		Rules:       ledger.CurrentRules,
 		Voters:      []string{},
 		Standbys:    []string{},
 	}

@@ -165,7 +165,9 @@ func (s *search) better() func(a, b *entry) bool {
 			if a.site == b.site {
 				return cmp.Or(cmp.Compare(s.beside[a.ID], s.beside[b.ID]), compareFree(a, b))
 			}
-			return s.compareSites(s.row(a.site), s.row(b.site))
+			y := s.row(b.site)
+			s.recent = y
+			return s.compareSites(*s.row(a.site), *y)
 		}
 	default:
 		number := s.built()
@@ -184,16 +186,23 @@ func (s *search) better() func(a, b *entry) bool {
 
 // compareSites sorts the sites that hold less of what is to be spread first.
 func (s *search) compareSites(a, b siteRow) int {
-	return cmp.Or(cmp.Compare(s.shares[a.site], s.shares[b.site]), compareSites(a, b))
+	if len(s.shares) > 0 && s.shares[a.site] != s.shares[b.site] {
+		return cmp.Compare(s.shares[a.site], s.shares[b.site])
+	}
+	return compareSites(a, b)
 }
 
-// row returns the counts of a site.
-func (s *search) row(site string) siteRow {
+// row returns the counts of a site. The most recent is at hand: what was found
+// last is compared with one computer after the other.
+func (s *search) row(site string) *siteRow {
+	if s.recent != nil && s.recent.site == site {
+		return s.recent
+	}
 	row, ok := s.rows[site]
 	if !ok {
-		row, _ = s.index.sites.Get(site)
-		if s.rows == nil {
-			s.rows = make(map[string]siteRow)
+		counts, _ := s.index.sites.Get(site)
+		if row = &counts; s.rows == nil {
+			s.rows = make(map[string]*siteRow)
 		}
 		s.rows[site] = row
 	}

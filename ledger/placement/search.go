@@ -19,7 +19,8 @@ type search struct {
 	not    apart
 	beside map[string]int // per computer
 	shares map[string]int // the same per site
-	rows   map[string]siteRow
+	rows   map[string]*siteRow
+	recent *siteRow
 
 	// What to look at if everything is: computers that are named, or the
 	// places under one fact or under each of a set, or all if there is

@@ -108,10 +108,10 @@ type Bill struct {
 	From      time.Time  `json:"from"`
 	Until     *time.Time `json:"until" doc:"null while it holds its partition"`
 	Billed    time.Time  `json:"billed" doc:"what was used up to here is billed"`
-	Total     string     `json:"total"`
-	ToOwner   string     `json:"to_owner"`
+	Total     string     `json:"total" doc:"what the payer pays: the three below"`
+	ToOwner   string     `json:"to_owner" doc:"of the computer, without the fee"`
 	ToRelease string     `json:"to_publisher"`
-	ToMesh    string     `json:"to_mesh"`
+	ToMesh    string     `json:"to_mesh" doc:"the fee, of what the owner would get"`
 	Used      Used       `json:"used"`
 	Verdict   string     `json:"verdict" doc:"of the payer: accepted, disputed or empty"`
 	Note      string     `json:"note"`

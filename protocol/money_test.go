@@ -8,8 +8,6 @@ import (
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
-func sum(text string) *string { return &text }
-
 func TestCheckMoney(t *testing.T) {
 	many := map[string]string{}
 	for i := range 17 {
@@ -59,9 +57,9 @@ func TestCheckMoney(t *testing.T) {
 		{"note that steers", protocol.PaymentInput{ID: "1", To: "bob", Sum: "1", Note: "a\nb"}, "note has characters that do not print"},
 
 		{"no limit", protocol.LimitInput{Account: "bob"}, ""},
-		{"limit of nothing", protocol.LimitInput{Account: "bob", Limit: sum("0")}, ""},
+		{"limit of nothing", protocol.LimitInput{Account: "bob", Limit: new("0")}, ""},
 		{"limit of nobody", protocol.LimitInput{}, "account is missing"},
-		{"a negative limit", protocol.LimitInput{Account: "bob", Limit: sum("-5")}, "limit of bob: \"-5\": a decimal number"},
+		{"a negative limit", protocol.LimitInput{Account: "bob", Limit: new("-5")}, "limit of bob: \"-5\": a decimal number"},
 
 		{"a review", protocol.ReviewInput{Reference: "db1", Verdict: "disputed", Note: "down on Sunday"}, ""},
 		{"verdict", protocol.ReviewInput{Reference: "db1", Verdict: "fine"}, "none of accepted, disputed"},

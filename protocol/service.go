@@ -14,6 +14,7 @@ type Service interface {
 	People
 	Instances
 	Sessions
+	Money
 }
 
 // Fleet is about the peers of the mesh and the computers that they offer.

@@ -112,8 +112,9 @@ func (t *till) charge(i protocol.Instance, now time.Time) error {
 	fee := new(big.Rat).Mul(toOwner, new(big.Rat).Quo(number(t.terms.Fee), big.NewRat(100, 1)))
 	t.move(i.Account, publisher, total)
 	t.move(publisher, protocol.MeshAccount, fee)
+	toOwner.Sub(toOwner, fee)
 	t.bills = append(t.bills, protocol.Bill{
-		Instance: strconv.FormatUint(i.ID, 10), Reference: i.Reference, Payer: i.Account, Owner: publisher, Publisher: publisher,
+		Instance: "i" + strconv.FormatUint(i.ID, 10), Reference: i.Reference, Payer: i.Account, Owner: publisher, Publisher: publisher,
 		Release: i.Release, Computer: i.Computer, From: now, Billed: now,
 		Total: decimal(total), ToOwner: decimal(toOwner), ToRelease: decimal(toRelease), ToMesh: decimal(fee),
 	})
@@ -138,7 +139,7 @@ func (t *till) statement(account string, now time.Time) protocol.Statement {
 		if b.Payer == account {
 			s.Pays = append(s.Pays, b)
 		}
-		if b.Owner == account || b.Publisher == account {
+		if b.Payer != account && (b.Owner == account || b.Publisher == account) {
 			s.Earns = append(s.Earns, b)
 		}
 	}

@@ -53,12 +53,15 @@ func TestOpenAPIResolves(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths, _ := document.(map[string]any)["paths"].(map[string]any)
-	if len(paths) < 15 {
+	if len(paths) < 21 {
 		t.Fatalf("only %d paths", len(paths))
 	}
 	ask(t, h, "POST", "/v1/tokens", `{}`)
 	ask(t, h, "POST", "/v1/supplies", `{"release":"mariadb"}`)
+	ask(t, h, "POST", "/v1/prices", `{"account":"operator","rates":{"request":"0.50","metrics":{"mails":"0.1"}}}`)
+	ask(t, h, "POST", "/v1/prices", `{"account":"operator","rates":{"core_hour":"0.02"},"from":"2027-01-01T00:00:00Z"}`)
 	ask(t, h, "POST", "/v1/instances", `{"reference":"db1","release":"mariadb"}`)
+	ask(t, h, "POST", "/v1/limits", `{"account":"ann","limit":"0"}`)
 	for path, item := range paths {
 		for method := range item.(map[string]any) {
 			at := "openapi.json#/paths/" + strings.ReplaceAll(strings.ReplaceAll(path, "/", "~1"), "{", "%7B")

@@ -66,6 +66,7 @@ func New(cfg Config) *Server {
 	s.fleet()
 	s.software()
 	s.people()
+	s.money()
 	s.instances()
 	s.streams()
 	s.slap()

@@ -27,6 +27,9 @@ func TestArrange(t *testing.T) {
 		{"token bogus create", "slapd token -- bogus create"},
 		{"members", "slapd members --"},
 		{"members role p voter", "slapd members role -- p voter"},
+		{"price --json", "slapd price --json --"},
+		{"price set db --core-hour 0.02 --json", "slapd price set --core-hour=0.02 --json -- db"},
+		{"pay --id x bob 1", "slapd pay --id=x -- bob 1"},
 		{"request a -", "slapd request -- a -"},
 		{"--version", "slapd version --"},
 	} {

@@ -88,7 +88,7 @@ func conclude(ctx context.Context, cfg *Config, line *line, err error) int {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &usage):
-		fmt.Fprintf(cfg.Err, "%s: %s\nusage: %s (see %s --help)\n", name, oneLine(usage.text), strings.TrimSpace(name+" "+line.verb.args), name)
+		fmt.Fprintf(cfg.Err, "%s: %s\nusage: %s (see %s --help)\n", name, oneLine(once(line.verb, usage)), strings.TrimSpace(name+" "+line.verb.args), name)
 		return exitUsage
 	case errors.As(err, &exit):
 		if exit.text != "" {

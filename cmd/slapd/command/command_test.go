@@ -95,6 +95,7 @@ func FuzzMain(f *testing.F) {
 		"", "--help", "status\x00--json", "--dir\x00/nowhere\x00list", "request\x00a\x00b\x00--wait\x00--param\x00x=1,2",
 		"exec\x00db\x00--\x00ls\x00-l", "token\x00create\x00--uses\x00-1", "--\x00--", "-", "--=\x00x", "logs\x00-f\x00x", "---x",
 		"members\x00--\x00role", "show\x00--account", "version\x00--json=maybe", "request\x00--filter", "--wait=1\x00stop",
+		"pay\x00bob\x001\x00--id\x00x", "pay\x00bob\x00-1", "price\x00set\x00--from\x00+1d\x00--core-hour\x001", "limit\x00a\x00none", "terms\x00--grace\x00d", "review\x00a\x00x",
 	} {
 		f.Add(seed)
 	}

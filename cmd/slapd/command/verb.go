@@ -71,7 +71,9 @@ func root() *verb {
 			statusVerb(), membersVerb(), computersVerb(), releasesVerb(),
 			tokenVerb(), supplyVerb(),
 			requestVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
-			logsVerb(), execVerb(), leaveVerb(), versionVerb(),
+			logsVerb(), execVerb(),
+			priceVerb(), statementVerb(), payVerb(), limitVerb(), reviewVerb(), termsVerb(),
+			leaveVerb(), versionVerb(),
 		},
 	}
 	for _, v := range top.subs {

@@ -21,8 +21,8 @@ func (s *State) nextAddress() (Address, error) {
 		n := firstAddress + 1 + (mesh.FirstAddress+s.counters.Address)%addresses
 		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), nil
 	}
-	if _, r, ok := s.returned.tree.Min(); ok {
-		return r.value.Address, nil
+	if _, r, ok := s.returned.first(); ok {
+		return r.Address, nil
 	}
 	return Address{}, refuse(ErrExhausted, "all %d addresses of the mesh are in use", addresses)
 }
@@ -33,7 +33,7 @@ func (s *State) takeAddress() {
 		s.counters.Address++
 		return
 	}
-	k, _, _ := s.returned.tree.Min()
+	k, _, _ := s.returned.first()
 	drop(s, &s.returned, k)
 }
 

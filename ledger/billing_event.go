@@ -40,9 +40,9 @@ func (e Paid) evolve(s *State) {
 	s.setPayment(e.Payment)
 	s.setPaidAt(paidAt{e.Payment.N, e.Payment.ID})
 	if s.paidAt.len() > MaxPayments {
-		k, oldest, _ := s.paidAt.tree.Min()
+		k, oldest, _ := s.paidAt.first()
 		drop(s, &s.paidAt, k)
-		s.dropPayment(oldest.value.ID)
+		s.dropPayment(oldest.ID)
 	}
 	s.move(e.Transfer)
 }

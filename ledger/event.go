@@ -58,6 +58,6 @@ func (s *State) forgetEvents() {
 			return
 		}
 		s.events.tree.Delete(k)
-		s.sum.remove(r.sum)
+		s.sum.remove(r.hash())
 	}
 }

@@ -98,10 +98,10 @@ func (e Freed) evolve(s *State) {
 	s.counters.Grave++
 	s.setGrave(grave{s.counters.Grave, i.ID})
 	if s.graves.len() > MaxDestroyed {
-		k, oldest, _ := s.graves.tree.Min()
+		k, oldest, _ := s.graves.first()
 		drop(s, &s.graves, k)
-		s.dropInstance(oldest.value.Instance)
-		s.dropCharge(oldest.value.Instance)
+		s.dropInstance(oldest.Instance)
+		s.dropCharge(oldest.Instance)
 	}
 }
 

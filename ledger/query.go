@@ -172,11 +172,5 @@ func (s *State) InstanceAt(address Address) (Instance, bool) {
 // Events iterates over the events that are remembered, from the one numbered
 // since on.
 func (s *State) Events(since uint64) iter.Seq[Entry] {
-	return func(yield func(Entry) bool) {
-		for _, r := range s.events.tree.From(Key{N: since}) {
-			if !yield(r.value) {
-				return
-			}
-		}
-	}
+	return values(s.events.from(Key{N: since}))
 }

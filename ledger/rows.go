@@ -65,18 +65,50 @@ type Change struct {
 }
 
 // rows is a table of the state. Rows are immutable: a change puts a new one.
+// All tables have the same type below, whatever they hold: the compiler makes
+// every instance of a tree anew, in each package that uses a State.
 type rows[V any] struct {
 	id   Table
-	tree table.Table[Key, *row[V]]
+	tree table.Table[Key, stored]
 }
+
+// stored is a *row[V].
+type stored interface{ hash() Hash }
 
 type row[V any] struct {
 	value V
 	sum   Hash
 }
 
+func (r *row[V]) hash() Hash { return r.sum }
+
+// valueOf returns what a row of rows[V] holds.
+func valueOf[V any](r stored) (v V) {
+	if r, ok := r.(*row[V]); ok {
+		return r.value
+	}
+	return v // there was no row
+}
+
 func newRows[V any](id Table) rows[V] {
-	return rows[V]{id, table.New[Key, *row[V]](Key.Compare)}
+	return rows[V]{id, table.New[Key, stored](Key.Compare)}
+}
+
+// first returns the row with the lowest key.
+func (t *rows[V]) first() (k Key, v V, ok bool) {
+	k, r, ok := t.tree.Min()
+	return k, valueOf[V](r), ok
+}
+
+// from iterates over the rows from a key on.
+func (t *rows[V]) from(k Key) iter.Seq2[Key, V] {
+	return func(yield func(Key, V) bool) {
+		for k, r := range t.tree.From(k) {
+			if !yield(k, valueOf[V](r)) {
+				return
+			}
+		}
+	}
 }
 
 func (t *rows[V]) copy() rows[V] { return rows[V]{t.id, t.tree.Copy()} }
@@ -84,16 +116,14 @@ func (t *rows[V]) copy() rows[V] { return rows[V]{t.id, t.tree.Copy()} }
 func (t *rows[V]) len() int { return t.tree.Len() }
 
 func (t *rows[V]) get(k Key) (v V, ok bool) {
-	if r, found := t.tree.Get(k); found {
-		return r.value, true
-	}
-	return v, false
+	r, ok := t.tree.Get(k)
+	return valueOf[V](r), ok
 }
 
 func (t *rows[V]) all() iter.Seq2[Key, V] {
 	return func(yield func(Key, V) bool) {
 		for k, r := range t.tree.All() {
-			if !yield(k, r.value) {
+			if !yield(k, valueOf[V](r)) {
 				return
 			}
 		}
@@ -104,8 +134,8 @@ func (t *rows[V]) all() iter.Seq2[Key, V] {
 // that follow it are free).
 func (t *rows[V]) within(a string) iter.Seq2[Key, V] {
 	return func(yield func(Key, V) bool) {
-		for k, r := range t.tree.From(Key{A: a}) {
-			if k.A != a || !yield(k, r.value) {
+		for k, v := range t.from(Key{A: a}) {
+			if k.A != a || !yield(k, v) {
 				return
 			}
 		}
@@ -131,8 +161,8 @@ func put[V any](s *State, t *rows[V], k Key, v V) (old V, replaced bool) {
 	}
 	was, replaced := t.tree.Set(k, &row[V]{v, sum})
 	if replaced {
-		old = was.value
-		s.sum.remove(was.sum)
+		old = valueOf[V](was)
+		s.sum.remove(was.hash())
 	}
 	s.sum.add(sum)
 	s.note(t.id, k, v)
@@ -145,9 +175,10 @@ func drop[V any](s *State, t *rows[V], k Key) (old V, deleted bool) {
 	if !deleted {
 		return old, false
 	}
-	s.sum.remove(was.sum)
-	s.note(t.id, k, was.value)
-	return was.value, true
+	old = valueOf[V](was)
+	s.sum.remove(was.hash())
+	s.note(t.id, k, old)
+	return old, true
 }
 
 // note remembers that the row of v changed.

@@ -123,9 +123,9 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // rest is how long the agent does not ask again what is wanted after it took
-// so long to act on the answer: a busy ledger changes a thousand times a
-// second, and to follow it takes no more than a tenth of the time.
-func rest(took time.Duration) time.Duration { return min(9*max(0, took), 250*time.Millisecond) }
+// so long to act on the answer: a busy ledger changes thousands of times a
+// second, and to follow it takes no more than a fortieth of the time.
+func rest(took time.Duration) time.Duration { return min(39*max(0, took), 250*time.Millisecond) }
 
 // drain takes the events that are there, so that one round serves them all.
 func (a *Agent) drain() {

@@ -87,6 +87,9 @@ func (m *Meter) renumber() {
 // resume makes the restored period go on. After a reboot it cannot: it ended
 // when it was last written down.
 func (m *Meter) resume() error {
+	for id := range m.open.Used {
+		m.ended = m.ended || !m.held(id) // and should have been told of soon
+	}
 	now := m.cfg.Monotonic()
 	if m.open.Boot == m.cfg.Boot && now >= m.open.Now {
 		return nil // the next look brings it up to date

@@ -14,7 +14,7 @@ import (
 const (
 	// settling is how long after a start no period is closed, so that the
 	// instances that ran on are tracked again before.
-	settling = time.Minute
+	settling = 15 * time.Second
 
 	// shortest is the shortest period: in a shorter one, counters that tick
 	// every hundredth of a second show nonsense.

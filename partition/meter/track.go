@@ -80,22 +80,27 @@ func (m *Meter) Observe(ctx context.Context, id ledger.InstanceID) {
 	}
 }
 
-// Untrack measures an instance for the last time, and soon closes the period.
-// Call it when its services have stopped, and before its supervisor is ended
-// and its folder removed. One that is not tracked is untracked already.
+// Untrack measures an instance for the last time, writes that down, and soon
+// closes the period. Call it when its services have stopped, and before its
+// supervisor is ended and its folder removed: nothing is left to be measured
+// afterwards. One that is not tracked is untracked already.
 func (m *Meter) Untrack(ctx context.Context, id ledger.InstanceID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if t, ok := m.tracked[id]; ok {
+	t, ok := m.tracked[id]
+	if ok {
 		m.read(ctx, id, t)
 		delete(m.tracked, id)
-		m.ended = true
-		poke(m.wake)
 	}
-	if _, ok := m.known[id]; ok {
-		delete(m.known, id)
-		m.ended = true
-		poke(m.wake)
+	if _, known := m.known[id]; !ok && !known {
+		return nil
+	}
+	delete(m.known, id)
+	m.ended = true
+	poke(m.wake)
+	m.advance()
+	if err := m.writeCheckpoint(m.open, m.closed); err != nil {
+		return fmt.Errorf("untrack %v: %w", id, err)
 	}
 	return nil
 }

@@ -10,10 +10,13 @@ import (
 	"strings"
 )
 
+// DataFolder is where, in the folder of a partition, an instance has its data.
+const DataFolder = "data"
+
 // The parts of a partition's folder. The partition sees data and run, and of
 // etc each file by itself; private is the daemon's alone.
 const (
-	dataDir    = "data"
+	dataDir    = DataFolder
 	runDir     = "run"
 	etcDir     = "etc"
 	privateDir = "private"

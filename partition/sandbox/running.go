@@ -54,6 +54,13 @@ func (h *Host) Find(ctx context.Context, folder string) (*Running, error) {
 	return r, nil
 }
 
+// Alive reports whether the supervisor has not ended yet.
+func (r *Running) Alive() bool {
+	alive := false
+	err := r.control(func(fd int) { alive = !ended(fd) })
+	return err == nil && alive
+}
+
 // verify makes sure that who answers is the init of a partition, not one of
 // the processes inside that put a socket of its own in the place.
 func (h *Host) verify(pid int) error {

@@ -86,11 +86,17 @@ func (c *computer) Report(ctx context.Context, r ledger.Report) error {
 func (d *Daemon) openComputer(ctx context.Context) error {
 	host := d.cfg.Host
 	if host == nil {
-		h, err := d.openHost(ctx)
+		computer, err := d.openHost(ctx)
 		if err != nil {
 			return err
 		}
-		host = h
+		metered, err := d.openMeter(computer)
+		if err != nil {
+			return err
+		}
+		d.closers = append(d.closers, metered.close)
+		d.loops = append(d.loops, loop{"meter", metered.run(d.books)})
+		host = metered
 	}
 	d.partitions = host
 	changed, stop := d.books.Subscribe(ledger.TopicComputer(ledger.ComputerID(d.mesh.Self())))

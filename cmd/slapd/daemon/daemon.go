@@ -77,6 +77,7 @@ type Daemon struct {
 	started  time.Time
 
 	folder  *folder
+	signs   func(message []byte) []byte // as this peer
 	mesh    *mesh.Mesh
 	rpc     *rpc
 	books   *books
@@ -183,7 +184,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	if d.books, err = newBooks(d, identity.ID()); err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	d.meshName = credentials.MeshName
+	d.meshName, d.signs = credentials.MeshName, identity.Sign
 	d.mesh, err = mesh.Open(mesh.Config{ //nolint:contextcheck // a mesh outlives the call
 		Identity:    identity,
 		Credentials: credentials,

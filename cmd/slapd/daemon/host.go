@@ -12,7 +12,7 @@ import (
 
 // openHost makes this computer ready for partitions: it finds out which walls
 // it can build, and opens the store of releases.
-func (d *Daemon) openHost(ctx context.Context) (partition.Host, error) {
+func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 	walls, err := sandbox.Open(ctx, sandbox.Config{Binary: d.cfg.Binary})
 	if err != nil {
 		return nil, err

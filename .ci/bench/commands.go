@@ -25,7 +25,12 @@ type target struct {
 	name    string
 	servers []*process
 	write   func(ctx context.Context, client, n int) error
+	most    int64 // writes of one run; 0 is any number
 }
+
+// mostNew is how many instances one run makes: all runs together must find
+// partitions for theirs.
+const mostNew = 2500
 
 func (t target) row(width int) string { return fmt.Sprintf("%s, %d clients", t.name, width) }
 
@@ -58,9 +63,9 @@ func commands(ctx context.Context, opt options, t *table) error {
 		return err
 	}
 	targets := []target{
-		{"change, through the leader", m.processes(), change(leader)},
-		{"change, through a follower", m.processes(), change(follower)},
-		{"new, through a follower", m.processes(), create(follower)},
+		{"change, through the leader", m.processes(), change(leader), 0},
+		{"change, through a follower", m.processes(), change(follower), 0},
+		{"new, through a follower", m.processes(), create(follower), mostNew},
 	}
 	e, err := startEtcd(ctx, opt, "commands-etcd")
 	switch {
@@ -75,10 +80,10 @@ func commands(ctx context.Context, opt options, t *table) error {
 			return err
 		}
 		targets = append(targets,
-			target{"etcd put, through the leader", e.servers, e.put(first)},
-			target{"etcd put, through a follower", e.servers, e.put(second)},
-			target{"etcd over HTTP, through the leader", e.servers, e.post(first)},
-			target{"etcd over HTTP, through a follower", e.servers, e.post(second)})
+			target{"etcd put, through the leader", e.servers, e.put(first), 0},
+			target{"etcd put, through a follower", e.servers, e.put(second), 0},
+			target{"etcd over HTTP, through the leader", e.servers, e.post(first), 0},
+			target{"etcd over HTTP, through a follower", e.servers, e.post(second), 0})
 	}
 	return compare(ctx, opt, t, targets)
 }
@@ -142,11 +147,15 @@ func press(ctx context.Context, to target, width int, duration time.Duration) (s
 	defer cancel()
 	var wg sync.WaitGroup
 	var failed atomic.Pointer[error]
+	var asked atomic.Int64 // writes that were begun
 	took := make([][]time.Duration, width)
 	busy, own, begun := cpu(to.servers...), ownCPU(), time.Now()
 	for c := range width {
 		wg.Go(func() {
 			for n := 0; time.Since(begun) < duration && failed.Load() == nil; n++ {
+				if count := asked.Add(1); to.most > 0 && count > to.most {
+					return
+				}
 				at := time.Now()
 				if err := to.write(ctx, c, n); err != nil {
 					failed.CompareAndSwap(nil, &err)

@@ -3,6 +3,8 @@ package ledger
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/slapmesh/slapmesh/ledger/placement"
 )
 
 // An InstanceState is what is requested of an instance, or observed of it.
@@ -60,6 +62,9 @@ type Instance struct {
 	// Generation is raised whenever what the partition must do changes. A
 	// report of an older one is out of date and changes nothing.
 	Generation uint64 `cbor:"19,keyasint"`
+
+	Where  string           `cbor:"22,keyasint,omitempty"` // see Request
+	Policy placement.Policy `cbor:"23,keyasint,omitempty"`
 
 	Created time.Time `cbor:"20,keyasint"`
 	Changed time.Time `cbor:"21,keyasint"` // when anything above changed last

@@ -42,6 +42,15 @@ type Request struct {
 	// Avoid names computers that did not answer the peer that was asked: a
 	// new instance goes elsewhere if it can. At most [MaxAvoid].
 	Avoid []ComputerID `cbor:"12,keyasint,omitempty"`
+
+	// Where is an expression that the computer must meet beside Filter, such
+	// as "cores >= 4 and country in [FR, DE]": see package placement. Empty
+	// keeps what is there, unless ReplaceFilter is set.
+	Where string `cbor:"13,keyasint,omitempty"`
+
+	// Policy says which of the computers that will do is taken: default, pack
+	// or spread. It matters when the instance is allocated.
+	Policy placement.Policy `cbor:"14,keyasint,omitempty"`
 }
 
 // Kind returns "request".
@@ -88,8 +97,25 @@ func (c Request) check() error {
 		return refuse(ErrUnavailable, "request %s: no release of this mesh offers shared instances", c.Reference)
 	case c.State != "" && !c.State.requestable():
 		return refuse(ErrInvalid, "request %s: state %q: started, stopped or destroyed expected", c.Reference, c.State)
+	case c.Policy != "" && c.Policy != placement.Default && c.Policy != placement.Pack && c.Policy != placement.Spread:
+		return refuse(ErrInvalid, "request %s: policy %.20q: default, pack or spread expected", c.Reference, string(c.Policy))
+	}
+	if _, err := where(c.Where); err != nil {
+		return refuse(ErrInvalid, "request %s: %v", c.Reference, err)
 	}
 	return nil
+}
+
+// where reads an expression. An empty one is none.
+func where(text string) (*placement.Expr, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // no expression is one that always holds
+	}
+	e, err := placement.ParseFilter(text)
+	if err != nil {
+		return nil, refuse(ErrInvalid, "%v", err)
+	}
+	return e, nil
 }
 
 // merged returns the parameters that result from asking c of what was.
@@ -133,7 +159,7 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 	}
 	now := Instance{
 		ID: s.counters.Instance + 1, Account: account, Reference: c.Reference,
-		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter,
+		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter, Where: c.Where, Policy: c.Policy,
 		Requested: InstanceStarted, State: InstanceWaiting, Generation: 1, Created: x.At, Changed: x.At,
 	}
 	if c.State != "" {
@@ -147,12 +173,19 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 	for n, id := range c.Avoid {
 		avoid[n] = string(id)
 	}
+	expr, err := where(c.Where)
+	if err != nil {
+		return nil, err
+	}
 	id, err := s.places.Choose(placement.Want{
 		Reference: string(c.Reference),
 		Account:   string(account),
 		Release:   string(release.Digest),
 		Strangers: mesh.Open,
 		Filter:    c.Filter,
+		Expr:      expr,
+		Policy:    c.Policy,
+		Beside:    s.beside(account, c.Policy),
 		Avoid:     avoid,
 	})
 	if err != nil {
@@ -176,6 +209,21 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 		}
 	}
 	return []Event{allocated}, nil
+}
+
+// beside lists the computers of the instances that one more of the account is
+// to be spread from.
+func (s *State) beside(account AccountName, policy placement.Policy) []string {
+	if policy != placement.Spread {
+		return nil
+	}
+	var out []string
+	for i := range s.Instances(account) {
+		if !i.Settled() {
+			out = append(out, string(i.Computer))
+		}
+	}
+	return out
 }
 
 // typeOf returns the type that c asks of a release, where was is what runs.
@@ -215,12 +263,11 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 	if now.Parameters, err = c.merged(was.Parameters); err != nil {
 		return nil, err
 	}
-	if c.Filter != nil || c.ReplaceFilter {
-		now.Filter = c.Filter
+	if err := c.refilter(s, was, &now); err != nil {
+		return nil, err
 	}
-	if !maps.Equal(now.Filter, was.Filter) && !s.places.Accepts(string(was.Computer), now.Filter) {
-		computer, _ := s.Computer(was.Computer)
-		return nil, refuse(ErrConflict, "request %s: it is on %s, which the new filter excludes: destroy it and request it again", c.Reference, computer.title())
+	if c.Policy != "" {
+		now.Policy = c.Policy
 	}
 	if c.State != "" {
 		now.Requested = c.State
@@ -231,6 +278,29 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 	return s.changed(x, was, now), nil
 }
 
+// refilter notes what the computer of an instance must be from now on, if it
+// is that.
+func (c Request) refilter(s *State, was Instance, now *Instance) error {
+	if c.Filter != nil || c.ReplaceFilter {
+		now.Filter = c.Filter
+	}
+	if c.Where != "" || c.ReplaceFilter {
+		now.Where = c.Where
+	}
+	if maps.Equal(now.Filter, was.Filter) && now.Where == was.Where {
+		return nil
+	}
+	expr, err := where(now.Where)
+	if err != nil {
+		return err
+	}
+	if ok, _ := s.places.Meets(string(was.Computer), placement.Want{Filter: now.Filter, Expr: expr}); !ok {
+		computer, _ := s.Computer(was.Computer)
+		return refuse(ErrConflict, "request %s: it is on %s, which the new filter excludes: destroy it and request it again", c.Reference, computer.title())
+	}
+	return nil
+}
+
 // changed returns the event that makes now of was, if they differ. If the
 // partition has to act, the generation rises and the observed state begins
 // anew. What a stopped instance will be once it is started is no reason.
@@ -238,7 +308,7 @@ func (s *State) changed(x Context, was, now Instance) []Event {
 	turned := now.Requested != was.Requested
 	other := now.Release != was.Release || now.Type != was.Type ||
 		!maps.EqualFunc(now.Parameters, was.Parameters, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
-	if !turned && !other && maps.Equal(now.Filter, was.Filter) {
+	if !turned && !other && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy {
 		return nil
 	}
 	act := turned || other && now.Requested == InstanceStarted

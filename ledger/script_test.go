@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/slapmesh/slapmesh/ledger/placement"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -224,7 +226,10 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 	switch verb {
 	case "offer": // N [label=value…]
 		c := Offer{Partitions: w.number(a[0]), Scope: Scope(values["scope"]), Grade: values["grade"], Arch: values["arch"], Labels: values}
-		for _, k := range []string{"scope", "grade", "arch"} {
+		if cores := values["cores"]; cores != "" {
+			c.Cores = uint32(1000 * w.number(cores))
+		}
+		for _, k := range []string{"scope", "grade", "arch", "cores"} {
 			delete(values, k)
 		}
 		return c
@@ -244,8 +249,10 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 		version, loose := strings.CutPrefix(a[2], "~")
 		c := Request{Reference: Reference(a[0]), Release: release(a[1], version), Pinned: !loose, Type: a[3], Filter: filter}
 		c.State, c.Account = InstanceState(values["state"]), AccountName(values["account"])
-		delete(values, "state")
-		delete(values, "account")
+		c.Where, c.Policy = strings.ReplaceAll(values["where"], "_", " "), placement.Policy(values["policy"])
+		for _, k := range []string{"state", "account", "where", "policy"} {
+			delete(values, k)
+		}
 		for k, v := range values {
 			if c.Parameters == nil {
 				c.Parameters = make(map[string]json.RawMessage)

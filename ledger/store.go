@@ -64,6 +64,10 @@ func (s *State) setComputer(c Computer) {
 		Only:   c.Scope == ScopePersonal,
 		Closed: c.Scope == ScopeClosed,
 		Silent: c.State != ComputerOnline,
+		Host:   c.Host,
+		Used:   c.Used,
+
+		Capacity: placement.Resources{Cores: int64(c.Cores), Memory: c.Memory, Disk: c.Disk},
 	})
 }
 

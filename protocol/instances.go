@@ -55,8 +55,15 @@ type RequestInput struct {
 
 	// Filter replaces the filter when it is not nil.
 	Filter map[string]string `json:"filter,omitempty" doc:"what the computer must be, such as country or computer"`
-	Shared *bool             `json:"shared,omitempty" doc:"a place inside another instance; fixed when the instance is made"`
-	State  RequestedState    `json:"state,omitempty" enum:"started,stopped,destroyed" doc:"started, for a new instance, if not given"`
+
+	// Where replaces the expression when it is not empty, and together with
+	// Filter when that is not nil.
+	Where string `json:"where,omitempty" maxLength:"4096" doc:"an expression that the computer must meet, such as: cores >= 4 and country in [FR, DE]"`
+
+	// Policy says which of the computers that will do is taken.
+	Policy string         `json:"policy,omitempty" enum:"default,pack,spread" doc:"pack fills computers up, spread goes where the account has least"`
+	Shared *bool          `json:"shared,omitempty" doc:"a place inside another instance; fixed when the instance is made"`
+	State  RequestedState `json:"state,omitempty" enum:"started,stopped,destroyed" doc:"started, for a new instance, if not given"`
 }
 
 // An InstanceQuery says which instances to list or to watch.
@@ -77,6 +84,8 @@ type Instance struct {
 
 	Parameters map[string]json.RawMessage `json:"parameters"`
 	Filter     map[string]string          `json:"filter"`
+	Where      string                     `json:"where,omitempty"`
+	Policy     string                     `json:"policy,omitempty"`
 	Shared     bool                       `json:"shared"`
 
 	RequestedState RequestedState `json:"requested_state" enum:"started,stopped,destroyed"`

@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"cmd/slapd/command":     {"ledger", "protocol", "protocol/client"},
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {
-		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/tunnel",
+		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/tunnel",
 		"partition", "partition/build", "partition/catalog", "partition/meter", "partition/meter/kernel", "partition/release",
 		"partition/sandbox", "partition/store", "partition/supervisor", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
 	},

@@ -68,6 +68,9 @@ func (l *Local) propose(ctx context.Context, peer ledger.PeerID, it item) result
 	if _, err := l.Ledger.View().Recognise(p, l.Clock()); err != nil && len(it.Token) > 0 {
 		return refused(err) // who is nobody should not fill the log
 	}
+	if err := l.Ledger.View().Proposable(c); err != nil {
+		return refused(err)
+	}
 	data, err := ledger.Encode(p, c)
 	if err != nil {
 		return result{Fault: err.Error()}

@@ -170,6 +170,9 @@ func (r *Replica) Changes(since uint64) (now *ledger.State, changes []ledger.Cha
 // [*ledger.Refusal] if the ledger refused; otherwise it is that of the log,
 // and what became of the command may be unknown.
 func (r *Replica) Propose(ctx context.Context, p ledger.Principal, c ledger.Command) (ledger.Outcome, error) {
+	if err := r.View().Proposable(c); err != nil {
+		return ledger.Outcome{}, err
+	}
 	data, err := ledger.Encode(p, c)
 	if err != nil {
 		return ledger.Outcome{}, err

@@ -25,6 +25,8 @@ func requestVerb() *verb {
 				&cli.StringFlag{Name: "params-file", Usage: "set the parameters in `FILE`, a JSON object; - is standard input"},
 				&cli.BoolFlag{Name: "replace", Usage: "drop the parameters that are not given"},
 				&cli.StringSliceFlag{Name: "filter", Usage: "only on a computer with `NAME=VALUE`, such as country=FR or computer=castle; may be repeated"},
+				&cli.StringFlag{Name: "where", Usage: "only on a computer for which `EXPRESSION` holds, such as 'cores >= 4 and country in [FR, DE]'"},
+				&cli.StringFlag{Name: "policy", Usage: "`POLICY` is default, pack (fill computers up) or spread (where you have least)"},
 				&cli.StringFlag{Name: "state", Usage: "`STATE` is started, stopped or destroyed"},
 				&cli.BoolFlag{Name: "shared", Usage: "a place inside another instance"},
 				accountFlag(),
@@ -35,6 +37,7 @@ func requestVerb() *verb {
 			"slapd request mariadb db1 --wait",
 			"slapd request mariadb db1 --param database=shop --wait=10m",
 			"slapd request postgresql stats --filter country=FR --filter computer=castle",
+			"slapd request redis cache --where 'cores >= 4 and not has gpu' --policy spread",
 			"slapd request ./my-release test --params-file params.json",
 		},
 		run: func(ctx context.Context, i *invocation) error {
@@ -66,6 +69,7 @@ func (i *invocation) requestInput() (in protocol.RequestInput, err error) {
 	in = protocol.RequestInput{
 		Release: i.args[0], Reference: i.args[1], Account: i.String("account"), Type: i.String("type"),
 		State: protocol.RequestedState(i.String("state")), ReplaceParameters: i.Bool("replace"),
+		Where: i.String("where"), Policy: i.String("policy"),
 	}
 	if in.Filter, err = i.settings("filter"); err != nil {
 		return in, err
@@ -73,6 +77,11 @@ func (i *invocation) requestInput() (in protocol.RequestInput, err error) {
 	if i.IsSet("shared") {
 		shared := i.Bool("shared")
 		in.Shared = &shared
+	}
+	switch in.Policy {
+	case "", "default", "pack", "spread":
+	default:
+		return in, usagef("--policy %s: default, pack or spread", in.Policy)
 	}
 	switch in.State {
 	case "", protocol.RequestStarted, protocol.RequestStopped, protocol.RequestDestroyed:

@@ -23,6 +23,8 @@ func wireInstance(v *ledger.State, i ledger.Instance) protocol.Instance {
 		Type:           i.Type,
 		Parameters:     i.Parameters,
 		Filter:         i.Filter,
+		Where:          i.Where,
+		Policy:         string(i.Policy),
 		Shared:         i.Shared,
 		RequestedState: protocol.RequestedState(i.Requested),
 		State:          protocol.State(i.State),

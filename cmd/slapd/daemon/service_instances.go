@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/placement"
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
@@ -36,6 +37,8 @@ func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protoc
 		ReplaceParameters: in.ReplaceParameters,
 		Filter:            in.Filter,
 		ReplaceFilter:     in.Filter != nil,
+		Where:             in.Where,
+		Policy:            placement.Policy(in.Policy),
 		Shared:            in.Shared != nil && *in.Shared,
 		State:             ledger.InstanceState(in.State),
 		Avoid:             s.silent(),

@@ -1,0 +1,34 @@
+package ledger
+
+// Proposable refuses a command that a voter of the mesh may be too old to
+// read: what it cannot read stops it. Who leads asks before it orders one.
+func (s *State) Proposable(c Command) error {
+	mesh, founded := s.Mesh()
+	newer, ok := c.(interface{ rules() uint64 })
+	if !ok || !founded || newer.rules() <= mesh.Rules {
+		return nil
+	}
+	return refuse(ErrUnavailable, "%s: this needs rules %d and the mesh follows %d: all voters must be upgraded first", c.Kind(), newer.rules(), mesh.Rules)
+}
+
+func (SetPrice) rules() uint64    { return RulesOfMoney }
+func (Pay) rules() uint64         { return RulesOfMoney }
+func (SetLimit) rules() uint64    { return RulesOfMoney }
+func (SetTerms) rules() uint64    { return RulesOfMoney }
+func (StopShort) rules() uint64   { return RulesOfMoney }
+func (ReviewBill) rules() uint64  { return RulesOfMoney }
+func (ReportUsage) rules() uint64 { return RulesOfMoney }
+
+func (c Request) rules() uint64 {
+	if c.Where != "" || c.Policy != "" {
+		return RulesOfMoney
+	}
+	return 1
+}
+
+func (c Offer) rules() uint64 {
+	if c.Cores != 0 || c.Memory != 0 || c.Disk != 0 {
+		return RulesOfMoney
+	}
+	return 1
+}

@@ -1,0 +1,49 @@
+package ledger
+
+import (
+	"errors"
+	"testing"
+)
+
+// TestRules: what an older voter could not read is not proposed before all
+// know it; a mesh that is raised begins to bill what runs.
+func TestRules(t *testing.T) {
+	w := given(t, "system found home ann p1\np1 offer 2\np1 publish web 1\n")
+	mesh, _ := w.Mesh()
+	mesh.Rules = 1
+	w.setMesh(mesh)
+	w.mustAsk(AsPeer("p1"), Request{Reference: "a", Release: DigestOf(profileOf("web", "1"))})
+	if _, billed := w.Charge(1); billed {
+		t.Error("a mesh that knows no money bills")
+	}
+	for _, test := range []struct {
+		command Command
+		old     bool // may be proposed under the first rules
+	}{
+		{Request{Reference: "b"}, true},
+		{Request{Reference: "b", Where: "cores > 1"}, false},
+		{Offer{Partitions: 3}, true},
+		{Offer{Partitions: 3, Cores: 1000}, false},
+		{Pay{}, false},
+		{ReportUsage{}, false},
+		{SetState{}, true},
+	} {
+		if err := w.Proposable(test.command); (err == nil) != test.old || err != nil && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%#v: %v", test.command, err)
+		}
+	}
+	if _, err := w.ask(AsPeer("p1"), Pay{ID: "x", From: MintAccount, To: "ann", Sum: 1}); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("paid under rules that know no money: %v", err)
+	}
+
+	w.mustAsk(System(), RaiseRules{CurrentRules})
+	if c, billed := w.Charge(1); !billed || !c.Open() || c.Payer != "ann" {
+		t.Errorf("after the rules were raised: %+v, %v", c, billed)
+	}
+	if err := w.Proposable(Pay{}); err != nil {
+		t.Error(err)
+	}
+	if err := w.check(); err != nil {
+		t.Error(err)
+	}
+}

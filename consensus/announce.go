@@ -6,7 +6,32 @@ import (
 
 // announce has the followers told what is committed, unless entries that
 // follow soon carry the news.
-func (w *wire) announce() { w.lull.Reset(w.timing.Lull) }
+func (w *wire) announce() {
+	w.commits.Add(1)
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// announcer makes the announcements, each when a lull has passed since the
+// last commit, until the wire is closed.
+func (w *wire) announcer() {
+	for {
+		select {
+		case <-w.news:
+		case <-w.closed:
+			return
+		}
+		for seen := uint64(0); seen != w.commits.Load(); {
+			seen = w.commits.Load()
+			if !w.rest(w.timing.Lull) {
+				return
+			}
+		}
+		w.announceAll()
+	}
+}
 
 // announceAll tells the followers what is committed. Who lacks entries gets
 // the news with them.

@@ -80,6 +80,7 @@ func openOn(cfg Config, t Transport, m Machine, openStore func(string, logstore.
 		n.hangUp()
 		return nil, errors.Join(fmt.Errorf("consensus: open %s: %w", dir, err), n.link.Close(), n.store.Close())
 	}
+	go n.wire.announcer() // ends when the wire is closed, which is after the others
 	for _, loop := range []func(){n.commit, n.detect, n.observe} {
 		n.loops.Go(loop)
 	}
@@ -135,13 +136,13 @@ func (n *Node) start(dir string, m Machine, logger *raftLog) error {
 		closed:    n.closed,
 		ready:     make(chan struct{}),
 		followers: map[raft.ServerID]*follower{},
+		news:      make(chan struct{}, 1),
 	}
 	machine := &fsm{machine: m, codec: n.codec, changed: n.watchers.notify}
 	if n.raft, err = raft.NewRaft(conf, machine, logs, n.store, snapshots, n.wire); err != nil {
 		return errors.Join(err, n.wire.Close())
 	}
 	n.wire.raft = n.raft
-	n.wire.lull = time.AfterFunc(n.cfg.Timing.Call, n.wire.announceAll)
 	close(n.wire.ready)
 	if n.votesAlone() {
 		n.lookNow()
@@ -242,7 +243,6 @@ func (n *Node) close() error {
 	n.finish(n.loops.Wait)
 
 	close(n.closed)
-	n.wire.lull.Stop()
 	stopped := n.raft.Shutdown()
 	n.hangUp()
 	err := n.wire.Close()

@@ -230,8 +230,8 @@ func TestFailover(t *testing.T) {
 				})
 			}
 			t.Logf("%d voters: mean %v, worst %v", voters, sum/rounds, worst)
-			if sum/rounds > time.Second {
-				t.Errorf("failover takes %v on average, want less than 1s", sum/rounds)
+			if most := 1300 * time.Millisecond; sum/rounds > most { // a Heartbeat, and a split vote now and then
+				t.Errorf("failover takes %v on average, want less than %v", sum/rounds, most)
 			}
 		})
 	}

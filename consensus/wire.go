@@ -47,8 +47,9 @@ type wire struct {
 	ready  chan struct{}
 	raft   *raft.Raft
 
-	verifying atomic.Int32 // when positive, heartbeats do not wait
-	lull      *time.Timer  // until commits are announced; set before ready is closed
+	verifying atomic.Int32  // when positive, heartbeats do not wait
+	commits   atomic.Uint64 // that were to be announced
+	news      chan struct{} // receives when one is
 
 	mu        sync.Mutex
 	followers map[raft.ServerID]*follower

@@ -111,11 +111,11 @@ func TestDestroyLeavesNothing(t *testing.T) {
 		if err := b.host.Destroy(b.Context(), b.folder); err != nil {
 			b.Fatal(err)
 		}
-		if after, _ := os.ReadFile("/proc/self/mountinfo"); string(after) != string(mounts) {
-			b.Errorf("mounts changed:\n%s", after)
-		}
-		if strings.Contains(string(mounts), b.folder) {
-			b.Error("the partition is mounted on the host")
+		after, _ := os.ReadFile("/proc/self/mountinfo")
+		for _, place := range []string{b.folder, b.cfg.RunDir} { // elsewhere other tests mount what they need
+			if strings.Contains(string(mounts), place) || strings.Contains(string(after), place) {
+				b.Errorf("%s is mounted on the host:\n%s\n%s", place, mounts, after)
+			}
 		}
 		for _, line := range processes(b.T) {
 			if strings.Contains(line, b.folder) || len(uid) > 0 && strings.Contains(line, "uid="+strings.TrimSpace(string(uid))+" ") {

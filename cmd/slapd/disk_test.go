@@ -3,8 +3,6 @@ package main_test
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,25 +17,8 @@ import (
 // acknowledged.
 func TestLogDiskIsFull(t *testing.T) {
 	t.Parallel()
-	net := newNetwork(t)
-	w := newWorld(t, net)
-	if net == here {
-		t.Skip("a small disk needs root")
-	}
-	disk := filepath.Join(w.dir, "a", "consensus")
-	if err := os.MkdirAll(disk, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := net.keepMounts(); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { _ = net.mounts.Close() })
-	mount := func(flags uintptr, options string) {
-		t.Helper()
-		if err := net.do(func() error { return unix.Mount("small", disk, "tmpfs", flags, options) }); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w := newWorld(t, newNetwork(t))
+	_, mount := w.smallDisk("consensus")
 	mount(0, "size=20m,mode=0700")
 	a := w.mesh("10", "a")[0]
 	kept := 0

@@ -19,25 +19,8 @@ import (
 // and when there is room it is built.
 func TestDiskIsFullWhileBuilding(t *testing.T) {
 	t.Parallel()
-	net := newNetwork(t)
-	w := newWorld(t, net)
-	if net == here {
-		t.Skip("a small disk needs root")
-	}
-	disk := filepath.Join(w.dir, "a", "store")
-	if err := os.MkdirAll(disk, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := net.keepMounts(); err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { _ = net.mounts.Close() })
-	mount := func(flags uintptr, options string) {
-		t.Helper()
-		if err := net.do(func() error { return unix.Mount("small", disk, "tmpfs", flags, options) }); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w := newWorld(t, newNetwork(t))
+	disk, mount := w.smallDisk("store")
 	mount(0, "size=8m,mode=0700")
 	a := w.mesh("2", "a")[0]
 	a.ask(protocol.RequestInput{Reference: "cache", Release: "memcached"})
@@ -53,7 +36,7 @@ func TestDiskIsFullWhileBuilding(t *testing.T) {
 	if !strings.Contains(reason, disk) || !strings.Contains(reason, "make room") {
 		t.Errorf("the reason names neither the disk nor the way out: %s", reason)
 	}
-	if err := net.do(func() error { return noFiles(filepath.Join(disk, "tree"), filepath.Join(disk, "record")) }); err != nil {
+	if err := w.net.do(func() error { return noFiles(filepath.Join(disk, "tree"), filepath.Join(disk, "record")) }); err != nil {
 		t.Error(err)
 	}
 	if _, err := a.stopped(1); err != nil {
@@ -82,4 +65,27 @@ func noFiles(folders ...string) error {
 		}
 	}
 	return nil
+}
+
+// smallDisk makes a folder of peer a a disk of its own, which mount makes and
+// changes as mount(8) would. The test is skipped where that is not possible.
+func (w *world) smallDisk(folder string) (disk string, mount func(flags uintptr, options string)) {
+	w.Helper()
+	if w.net == here {
+		w.Skip("a small disk needs root")
+	}
+	disk = filepath.Join(w.dir, "a", folder)
+	if err := os.MkdirAll(disk, 0o700); err != nil {
+		w.Fatal(err)
+	}
+	if err := w.net.keepMounts(); err != nil {
+		w.Skip(err)
+	}
+	w.Cleanup(func() { _ = w.net.mounts.Close() })
+	return disk, func(flags uintptr, options string) {
+		w.Helper()
+		if err := w.net.do(func() error { return unix.Mount("small", disk, "tmpfs", flags, options) }); err != nil {
+			w.Fatal(err)
+		}
+	}
 }

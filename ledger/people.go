@@ -20,6 +20,10 @@ type Found struct {
 	// FirstAddress is drawn at random: see [Mesh]. What is too large begins
 	// anew.
 	FirstAddress uint32 `cbor:"8,keyasint,omitempty"`
+
+	// Rules is the rules version that the mesh follows: [CurrentRules] of who
+	// founds it.
+	Rules uint64 `cbor:"9,keyasint,omitempty"`
 }
 
 // Kind returns "found".
@@ -44,12 +48,15 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 	if err := checkWord("account", string(c.Account), MaxName); err != nil {
 		return nil, err
 	}
+	if c.founding() > CurrentRules {
+		return nil, refuse(ErrInvalid, "found %s: rules %d, and %d are known", c.Name, c.Rules, CurrentRules)
+	}
 	if err := checkNewPeer(c.Peer, c.PeerName, c.PublicKey); err != nil {
 		return nil, err
 	}
 	return []Event{Founded{
 		Mesh{
-			Name: c.Name, ID: c.ID, Epoch: 1, Open: c.Open, Rules: CurrentRules,
+			Name: c.Name, ID: c.ID, Epoch: 1, Open: c.Open, Rules: c.founding(),
 			Operator: c.Account, LastSeat: 1, Created: x.At, FirstAddress: c.FirstAddress % addresses,
 		},
 		Account{Name: c.Account, Operator: true, Created: x.At},
@@ -58,6 +65,15 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 			Role: RoleVoter, Operator: true, Seat: 1, Admitted: x.At,
 		},
 	}}, nil
+}
+
+// founding returns the rules that a new mesh follows: those that its founder
+// knew, whoever replays it.
+func (c Found) founding() uint64 {
+	if c.Rules == 0 {
+		return RulesOfMoney // what did not say so knew no more
+	}
+	return c.Rules
 }
 
 func checkNewPeer(id PeerID, name string, key []byte) error {
@@ -304,4 +320,9 @@ func (c RaiseRules) decide(s *State, x Context) ([]Event, error) {
 //
 //	1  the first
 //	2  money: prices, wallets, charges
-const CurrentRules = 2
+//	3  projects, trees, shared instances, what instances need, the journal
+const CurrentRules = RulesOfProjects
+
+// RulesOfProjects is the first rules version that knows of projects, of trees
+// and shared instances, of what an instance needs, and of the journal.
+const RulesOfProjects = 3

@@ -242,7 +242,7 @@ func (w *world) check() error {
 func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	if step == 0 {
-		return System(), Found{"home", "m", r.IntN(2) == 0, "ann", "p1", "attic", publicKeyOf("p1"), 0}
+		return System(), Found{"home", "m", r.IntN(2) == 0, "ann", "p1", "attic", publicKeyOf("p1"), 0, CurrentRules}
 	}
 	peer := PeerID(pick("p1", "p1", "p2", "p3", "p4", "p5", "p6"))
 	if members := slices.Collect(w.Peers()); r.IntN(5) > 0 {

@@ -188,7 +188,7 @@ func digestOfToken(id string) []byte { return fmt.Appendf(nil, "%-32.32s", id) }
 func (w *world) parseMembers(verb string, a []string) Command {
 	switch verb {
 	case "found": // NAME ACCOUNT PEER [open]
-		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0}
+		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0, CurrentRules}
 	case "token": // ID ROLE ACCOUNT [USES]
 		return CreateToken{TokenID(a[0]), digestOfToken(a[0]), Role(a[1]), w.number(cmp.Or(a[3], "1")), w.at.Add(time.Hour), AccountName(a[2])}
 	case "revoke":

@@ -45,7 +45,8 @@ func (d *Daemon) foundMesh(ctx context.Context, plan founding) error {
 		return err
 	}
 	c := ledger.Found{
-		Name: plan.Name, ID: d.mesh.ID(), Open: plan.Open, Account: plan.Account,
+		Rules: ledger.CurrentRules,
+		Name:  plan.Name, ID: d.mesh.ID(), Open: plan.Open, Account: plan.Account,
 		Peer: ledger.PeerID(d.mesh.Self()), PeerName: d.settings.Name, PublicKey: identity.PublicKey(), FirstAddress: plan.FirstAddress,
 	}
 	tick := time.NewTicker(10 * time.Millisecond)

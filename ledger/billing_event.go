@@ -19,6 +19,8 @@ func (e PriceSet) String() string {
 	return fmt.Sprintf("%s set the price of %s from %s", e.Price.Account, what, last.From.UTC().Format(time.RFC3339))
 }
 
+func (e PriceSet) kind() string { return "price-set" }
+
 func (e PriceSet) about() subject { return subject{account: e.Price.Account} }
 
 func (e PriceSet) evolve(s *State) { s.setPrice(e.Price) }
@@ -33,7 +35,11 @@ func (e Paid) String() string {
 	return fmt.Sprintf("paid %s from %s to %s", e.Payment.Sum, e.Payment.From, e.Payment.To)
 }
 
+func (e Paid) kind() string { return "paid" }
+
 func (e Paid) about() subject { return subject{account: e.Payment.To} }
+
+func (e Paid) moved() book.Transfer { return e.Transfer }
 
 func (e Paid) evolve(s *State) {
 	s.counters.Payment = e.Payment.N
@@ -57,6 +63,8 @@ func (e LimitSet) String() string {
 	return fmt.Sprintf("%s may owe up to %s", e.Wallet.Account, e.Wallet.Limit)
 }
 
+func (e LimitSet) kind() string { return "limit-set" }
+
 func (e LimitSet) about() subject { return subject{account: e.Wallet.Account} }
 
 func (e LimitSet) evolve(s *State) { s.setWallet(e.Wallet) }
@@ -68,6 +76,8 @@ func (e TermsSet) String() string {
 	t := e.Terms.withDefaults()
 	return fmt.Sprintf("set the terms: fee %d of a million, grace %v, set aside for %v", t.Fee, t.Grace, t.Reserve)
 }
+
+func (e TermsSet) kind() string { return "terms-set" }
 
 func (e TermsSet) about() subject { return subject{} }
 
@@ -100,9 +110,15 @@ func (e Billed) paid() book.Amount {
 	return 0
 }
 
+func (e Billed) kind() string { return "billed" }
+
 func (e Billed) about() subject {
 	return subject{account: e.Charge.Payer, computer: e.Charge.Computer, instance: e.Charge.Instance, quiet: true}
 }
+
+func (e Billed) moved() book.Transfer { return e.Transfer }
+
+func (e Billed) used() book.Quantities { return e.Used }
 
 func (e Billed) evolve(s *State) {
 	s.setCharge(e.Charge)
@@ -127,6 +143,8 @@ func (e Metered) String() string {
 	return fmt.Sprintf("usage of %s is billed to report %d", e.Meter.Computer, e.Meter.Next-1)
 }
 
+func (e Metered) kind() string { return "metered" }
+
 func (e Metered) about() subject { return subject{computer: e.Meter.Computer, quiet: e.Reason == ""} }
 
 func (e Metered) evolve(s *State) {
@@ -145,6 +163,8 @@ type Reviewed struct{ Charge Charge }
 func (e Reviewed) String() string {
 	return fmt.Sprintf("%s %s the bill of %s", e.Charge.Payer, e.Charge.Review.Verdict, e.Charge.Instance)
 }
+
+func (e Reviewed) kind() string { return "reviewed" }
 
 func (e Reviewed) about() subject {
 	return subject{account: e.Charge.Payer, computer: e.Charge.Computer, instance: e.Charge.Instance}

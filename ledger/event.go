@@ -10,6 +10,9 @@ import (
 type Event interface {
 	fmt.Stringer
 
+	// kind is the event's name in the journal. It is never changed.
+	kind() string
+
 	// about says whom the event concerns.
 	about() subject
 

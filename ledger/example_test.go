@@ -25,7 +25,7 @@ func Example() {
 		s.Evolve(events...)
 	}
 
-	ask(ledger.System(), ledger.Found{Rules: ledger.CurrentRules, Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1}})
+	ask(ledger.System(), ledger.Found{Rules: ledger.CurrentRules, Secret: make([]byte, 32), Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1}})
 	ask(ledger.AsPeer("p1"), ledger.Offer{Partitions: 1})
 	ask(ledger.AsPeer("p1"), ledger.Publish{Digest: digest, Profile: profile, Name: "mariadb", Version: "10.11"})
 	ask(ledger.AsPeer("p1"), ledger.Request{Reference: "db1", Release: digest})

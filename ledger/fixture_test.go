@@ -58,7 +58,7 @@ func TestOldSnapshot(t *testing.T) {
 	if err := w.check(); err != nil {
 		t.Fatal(err)
 	}
-	w.mustAsk(System(), RaiseRules{CurrentRules})
+	w.mustAsk(System(), RaiseRules{CurrentRules, testSecret})
 	if err := w.check(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ func (e Offered) String() string {
 	return fmt.Sprintf("offered %d partitions of %s", e.Computer.Partitions, e.Computer.title())
 }
 
+func (e Offered) kind() string { return "offered" }
+
 func (e Offered) about() subject {
 	return subject{account: e.Computer.Account, computer: e.Computer.ID}
 }
@@ -39,6 +41,8 @@ func (e ComputerMarked) String() string {
 	}
 	return fmt.Sprintf("computer %s is %s", e.Name, e.State)
 }
+
+func (e ComputerMarked) kind() string { return "computer-marked" }
 
 func (e ComputerMarked) about() subject {
 	return subject{account: e.Account, computer: e.Computer}

@@ -19,7 +19,13 @@ func (e Allocated) String() string {
 	return fmt.Sprintf("allocated %s of %s to %s/%s (%s) at %s", i.Reference, i.Account, e.On, PartitionName(i.Partition), i.ReleaseName, i.Address)
 }
 
+func (e Allocated) kind() string { return "allocated" }
+
 func (e Allocated) about() subject { return e.Instance.subject() }
+
+func (e Allocated) moved() book.Transfer { return e.Due }
+
+func (e Allocated) used() book.Quantities { return e.Charge.Used }
 
 func (e Allocated) evolve(s *State) {
 	i := e.Instance
@@ -42,6 +48,8 @@ func (e Changed) String() string {
 	i := e.Instance
 	return fmt.Sprintf("changed %s of %s: %s requested, generation %d", i.Reference, i.Account, i.Requested, i.Generation)
 }
+
+func (e Changed) kind() string { return "changed" }
 
 func (e Changed) about() subject { return e.Instance.subject() }
 
@@ -67,6 +75,8 @@ func (e Observed) String() string {
 	return text
 }
 
+func (e Observed) kind() string { return "observed" }
+
 func (e Observed) about() subject {
 	about := e.Instance.subject()
 	about.quiet = e.Quiet
@@ -81,6 +91,8 @@ type Freed struct{ Instance Instance }
 func (e Freed) String() string {
 	return fmt.Sprintf("destroyed %s of %s, %s is free", e.Instance.Reference, e.Instance.Account, PartitionName(e.Instance.Partition))
 }
+
+func (e Freed) kind() string { return "freed" }
 
 func (e Freed) about() subject { return e.Instance.subject() }
 
@@ -136,6 +148,8 @@ func (e SupplyReported) String() string {
 	return text
 }
 
+func (e SupplyReported) kind() string { return "supply-reported" }
+
 func (e SupplyReported) about() subject {
 	return subject{account: e.Account, computer: e.Supply.Computer, quiet: e.Quiet}
 }
@@ -151,6 +165,8 @@ type SupplyDropped struct {
 }
 
 func (e SupplyDropped) String() string { return fmt.Sprintf("removed %s from %s", e.Release, e.Name) }
+
+func (e SupplyDropped) kind() string { return "supply-dropped" }
 
 func (e SupplyDropped) about() subject {
 	return subject{account: e.Account, computer: e.Supply.Computer}

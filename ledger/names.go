@@ -62,6 +62,7 @@ const (
 	keptTokenDays = 7         // days that a dead token is kept, for retries
 	digestPrefix  = "sha256:" // of a ReleaseDigest
 	digestBytes   = 32        // of every digest
+	secretBytes   = 32        // of the journal's secret
 )
 
 // String returns the id in decimal, as events and errors show it.

@@ -24,6 +24,9 @@ type Found struct {
 	// Rules is the rules version that the mesh follows: [CurrentRules] of who
 	// founds it.
 	Rules uint64 `cbor:"9,keyasint,omitempty"`
+
+	// Secret hides what the journal does not tell: 32 random bytes.
+	Secret []byte `cbor:"23,keyasint,omitempty"`
 }
 
 // Kind returns "found".
@@ -51,6 +54,9 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 	if c.founding() > CurrentRules {
 		return nil, refuse(ErrInvalid, "found %s: rules %d, and %d are known", c.Name, c.Rules, CurrentRules)
 	}
+	if err := checkSecret(c.founding(), c.Secret); err != nil {
+		return nil, err
+	}
 	if err := checkNewPeer(c.Peer, c.PeerName, c.PublicKey); err != nil {
 		return nil, err
 	}
@@ -64,7 +70,17 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 			ID: c.Peer, Name: c.PeerName, PublicKey: c.PublicKey, Account: c.Account,
 			Role: RoleVoter, Operator: true, Seat: 1, Admitted: x.At,
 		},
+		c.Secret,
 	}}, nil
+}
+
+// checkSecret refuses rules that know a journal without what hides its
+// secrets.
+func checkSecret(rules uint64, secret []byte) error {
+	if rules >= RulesOfProjects && len(secret) != secretBytes {
+		return refuse(ErrInvalid, "rules %d: a secret of %d bytes, %d expected", rules, len(secret), secretBytes)
+	}
+	return nil
 }
 
 // founding returns the rules that a new mesh follows: those that its founder
@@ -297,7 +313,8 @@ func (c AssignSeat) decide(s *State, x Context) ([]Event, error) {
 
 // RaiseRules makes decisions follow newer rules, once every voter knows them.
 type RaiseRules struct {
-	Rules uint64 `cbor:"1,keyasint"`
+	Rules  uint64 `cbor:"1,keyasint"`
+	Secret []byte `cbor:"23,keyasint,omitempty"` // as in Found
 }
 
 // Kind returns "raise-rules".
@@ -312,6 +329,9 @@ func (c RaiseRules) decide(s *State, x Context) ([]Event, error) {
 		return nil, nil
 	case c.Rules < mesh.Rules || c.Rules > CurrentRules:
 		return nil, refuse(ErrInvalid, "raise rules to %d: they are at %d, and %d are known", c.Rules, mesh.Rules, CurrentRules)
+	}
+	if err := checkSecret(c.Rules, c.Secret); err != nil {
+		return nil, err
 	}
 	return []Event{RulesRaised(c)}, nil
 }

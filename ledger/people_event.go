@@ -7,11 +7,14 @@ type Founded struct {
 	Mesh    Mesh
 	Account Account
 	Peer    Peer
+	Secret  []byte
 }
 
 func (e Founded) String() string {
 	return fmt.Sprintf("founded mesh %s by %s (%s)", e.Mesh.Name, e.Peer.Name, e.Account.Name)
 }
+
+func (e Founded) kind() string { return "founded" }
 
 func (e Founded) about() subject { return subject{} }
 
@@ -19,12 +22,15 @@ func (e Founded) evolve(s *State) {
 	s.setMesh(e.Mesh)
 	s.setAccount(e.Account)
 	s.setPeer(e.Peer)
+	s.keepSecret(e.Secret)
 }
 
 // AccountOpened says that an account exists.
 type AccountOpened struct{ Account Account }
 
 func (e AccountOpened) String() string { return "opened account " + string(e.Account.Name) }
+
+func (e AccountOpened) kind() string { return "account-opened" }
 
 func (e AccountOpened) about() subject { return subject{account: e.Account.Name} }
 
@@ -40,6 +46,8 @@ type Admitted struct {
 func (e Admitted) String() string {
 	return fmt.Sprintf("admitted %s as %s of %s", e.Peer.Name, e.Peer.Role, e.Peer.Account)
 }
+
+func (e Admitted) kind() string { return "admitted" }
 
 func (e Admitted) about() subject {
 	return subject{account: e.Peer.Account, computer: ComputerID(e.Peer.ID)}
@@ -61,6 +69,8 @@ type RoleSet struct{ Peer Peer }
 
 func (e RoleSet) String() string { return fmt.Sprintf("made %s a %s", e.Peer.Name, e.Peer.Role) }
 
+func (e RoleSet) kind() string { return "role-set" }
+
 func (e RoleSet) about() subject {
 	return subject{account: e.Peer.Account, computer: ComputerID(e.Peer.ID)}
 }
@@ -72,6 +82,8 @@ type PeerRevoked struct{ Peer Peer }
 
 func (e PeerRevoked) String() string { return "removed " + e.Peer.Name }
 
+func (e PeerRevoked) kind() string { return "peer-revoked" }
+
 func (e PeerRevoked) about() subject {
 	return subject{account: e.Peer.Account, computer: ComputerID(e.Peer.ID)}
 }
@@ -82,6 +94,8 @@ func (e PeerRevoked) evolve(s *State) { s.setPeer(e.Peer) }
 type PeerLeft struct{ Peer Peer }
 
 func (e PeerLeft) String() string { return e.Peer.Name + " left" }
+
+func (e PeerLeft) kind() string { return "peer-left" }
 
 func (e PeerLeft) about() subject {
 	return subject{account: e.Peer.Account, computer: ComputerID(e.Peer.ID)}
@@ -96,6 +110,8 @@ func (e SeatAssigned) String() string {
 	return fmt.Sprintf("gave seat %d to %s", e.Peer.Seat, e.Peer.Name)
 }
 
+func (e SeatAssigned) kind() string { return "seat-assigned" }
+
 func (e SeatAssigned) about() subject { return subject{computer: ComputerID(e.Peer.ID)} }
 
 func (e SeatAssigned) evolve(s *State) {
@@ -106,9 +122,14 @@ func (e SeatAssigned) evolve(s *State) {
 }
 
 // RulesRaised says that decisions follow newer rules from now on.
-type RulesRaised struct{ Rules uint64 }
+type RulesRaised struct {
+	Rules  uint64
+	Secret []byte
+}
 
 func (e RulesRaised) String() string { return fmt.Sprintf("raised the rules to %d", e.Rules) }
+
+func (e RulesRaised) kind() string { return "rules-raised" }
 
 func (e RulesRaised) about() subject { return subject{} }
 
@@ -117,6 +138,7 @@ func (e RulesRaised) evolve(s *State) {
 	billed := s.bills()
 	mesh.Rules = e.Rules
 	s.setMesh(mesh)
+	s.keepSecret(e.Secret)
 	if !billed && s.bills() {
 		s.openCharges()
 	}
@@ -129,6 +151,8 @@ func (e TokenCreated) String() string {
 	return fmt.Sprintf("created token %s (%s of %s)", e.Token.ID, e.Token.Role, e.Token.Account)
 }
 
+func (e TokenCreated) kind() string { return "token-created" }
+
 func (e TokenCreated) about() subject { return subject{account: e.Token.Account} }
 
 func (e TokenCreated) evolve(s *State) { s.setToken(e.Token) }
@@ -138,6 +162,8 @@ type TokenRevoked struct{ Token Token }
 
 func (e TokenRevoked) String() string { return fmt.Sprintf("revoked token %s", e.Token.ID) }
 
+func (e TokenRevoked) kind() string { return "token-revoked" }
+
 func (e TokenRevoked) about() subject { return subject{account: e.Token.Account} }
 
 func (e TokenRevoked) evolve(s *State) { s.setToken(e.Token) }
@@ -146,6 +172,8 @@ func (e TokenRevoked) evolve(s *State) { s.setToken(e.Token) }
 type TokenForgotten struct{ Token Token }
 
 func (e TokenForgotten) String() string { return fmt.Sprintf("forgot token %s", e.Token.ID) }
+
+func (e TokenForgotten) kind() string { return "token-forgotten" }
 
 func (e TokenForgotten) about() subject { return subject{account: e.Token.Account, quiet: true} }
 

@@ -36,7 +36,7 @@ func TestRules(t *testing.T) {
 		t.Errorf("paid under rules that know no money: %v", err)
 	}
 
-	w.mustAsk(System(), RaiseRules{CurrentRules})
+	w.mustAsk(System(), RaiseRules{CurrentRules, testSecret})
 	if c, billed := w.Charge(1); !billed || !c.Open() || c.Payer != "ann" {
 		t.Errorf("after the rules were raised: %+v, %v", c, billed)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -22,7 +23,7 @@ func TestReplicasAgree(t *testing.T) {
 	for seed := range uint64(seeds) {
 		a, b := newWorld(t), newWorld(t)
 		r := rand.New(rand.NewPCG(seed, 7))
-		followed := newSlices(a)
+		followed, told := newSlices(a), newChronicle(a.State)
 		accepted := 0
 		for step := range steps {
 			p, c := randomCommand(r, a, step)
@@ -36,7 +37,10 @@ func TestReplicasAgree(t *testing.T) {
 			if a.Hash() != b.Hash() {
 				t.Fatalf("seed %d step %d: %s: hashes differ", seed, step, c.Kind())
 			}
-			if len(ea) > 0 {
+			if err := told.read(a.State, len(ea)); err != nil {
+				t.Fatalf("seed %d step %d: %s: %v", seed, step, c.Kind(), err)
+			}
+			if len(ea) > 0 && erra == nil {
 				accepted++
 			}
 			for _, e := range ea {
@@ -49,7 +53,7 @@ func TestReplicasAgree(t *testing.T) {
 				followed.update(r)
 			}
 			if step%100 == 0 {
-				if err := a.check(); err != nil {
+				if err := errors.Join(a.check(), told.check(a.State)); err != nil {
 					t.Fatalf("seed %d step %d: after %s: %v", seed, step, c.Kind(), err)
 				}
 			}
@@ -242,7 +246,7 @@ func (w *world) check() error {
 func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	if step == 0 {
-		return System(), Found{"home", "m", r.IntN(2) == 0, "ann", "p1", "attic", publicKeyOf("p1"), 0, CurrentRules}
+		return System(), Found{"home", "m", r.IntN(2) == 0, "ann", "p1", "attic", publicKeyOf("p1"), 0, CurrentRules, testSecret}
 	}
 	peer := PeerID(pick("p1", "p1", "p2", "p3", "p4", "p5", "p6"))
 	if members := slices.Collect(w.Peers()); r.IntN(5) > 0 {

@@ -35,6 +35,8 @@ const (
 	tableHeld      Table = 19
 	tablePayments  Table = 20
 	tablePaidAt    Table = 21
+	tableSecrets   Table = 45
+	tableRefusals  Table = 46
 )
 
 // A Key is the key of a row in any table; each uses the parts it needs.
@@ -165,6 +167,7 @@ func put[V any](s *State, t *rows[V], k Key, v V) (old V, replaced bool) {
 		s.sum.remove(was.hash())
 	}
 	s.sum.add(sum)
+	s.traced(sum)
 	s.note(t.id, k, v)
 	return old, replaced
 }
@@ -177,6 +180,7 @@ func drop[V any](s *State, t *rows[V], k Key) (old V, deleted bool) {
 	}
 	old = valueOf[V](was)
 	s.sum.remove(was.hash())
+	s.traced(was.hash())
 	s.note(t.id, k, old)
 	return old, true
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,9 @@ type world struct {
 	*State
 	at time.Time
 }
+
+// testSecret is the journal secret of every mesh in the tests.
+var testSecret = bytes.Repeat([]byte{7}, 32)
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
@@ -188,7 +192,7 @@ func digestOfToken(id string) []byte { return fmt.Appendf(nil, "%-32.32s", id) }
 func (w *world) parseMembers(verb string, a []string) Command {
 	switch verb {
 	case "found": // NAME ACCOUNT PEER [open]
-		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0, CurrentRules}
+		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0, CurrentRules, testSecret}
 	case "token": // ID ROLE ACCOUNT [USES]
 		return CreateToken{TokenID(a[0]), digestOfToken(a[0]), Role(a[1]), w.number(cmp.Or(a[3], "1")), w.at.Add(time.Hour), AccountName(a[2])}
 	case "revoke":
@@ -208,7 +212,7 @@ func (w *world) parseMembers(verb string, a []string) Command {
 	case "seat":
 		return AssignSeat{PeerID(a[0])}
 	case "rules":
-		return RaiseRules{uint64(w.number(a[0]))}
+		return RaiseRules{uint64(w.number(a[0])), testSecret}
 	case "lost":
 		return MarkComputers{Lost: []ComputerID{ComputerID(a[0])}}
 	case "back":

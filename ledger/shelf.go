@@ -60,6 +60,7 @@ var tables = [...]Table{
 	tableMesh, tableAccounts, tablePeers, tableTokens, tableComputers, tableGaps, tableReleases,
 	tableNamings, tableProfiles, tableSupplies, tableInstances, tableGraves, tableReturned, tableEvents,
 	tableWallets, tablePrices, tableCharges, tableMeters, tableHeld, tablePayments, tablePaidAt,
+	tableSecrets, tableRefusals,
 }
 
 // shelf returns the table of that number.
@@ -115,6 +116,18 @@ func (s *State) moneyShelf(id Table) (shelf, error) {
 		return shelfOf[Payment]{&s.payments, s.setPayment, func(k Key) { drop(s, &s.payments, k) }}, nil
 	case tablePaidAt:
 		return shelfOf[paidAt]{&s.paidAt, s.setPaidAt, func(k Key) { drop(s, &s.paidAt, k) }}, nil
+	default:
+		return s.historyShelf(id)
+	}
+}
+
+// historyShelf returns the table of that number, if it is about history.
+func (s *State) historyShelf(id Table) (shelf, error) {
+	switch id {
+	case tableSecrets:
+		return shelfOf[secrets]{&s.secrets, s.setSecrets, func(k Key) { drop(s, &s.secrets, k) }}, nil
+	case tableRefusals:
+		return shelfOf[refusals]{&s.refusals, s.setRefusal, func(k Key) { drop(s, &s.refusals, k) }}, nil
 	default:
 		return nil, fmt.Errorf("table %d is not known", id)
 	}

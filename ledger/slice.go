@@ -69,7 +69,7 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 // concerns reports whether v may have seen, or may now see, the row of c.
 func (v Viewer) concerns(c Change) bool {
 	switch c.Table {
-	case tableGaps, tableGraves, tableReturned, tableHeld, tablePayments, tablePaidAt:
+	case tableGaps, tableGraves, tableReturned, tableHeld, tablePayments, tablePaidAt, tableSecrets, tableRefusals:
 		return false
 	case tableTokens:
 		return v.All || c.Account == v.Account

@@ -40,6 +40,8 @@ type State struct {
 	held      rows[heldUsage]
 	payments  rows[Payment]
 	paidAt    rows[paidAt]
+	secrets   rows[secrets]
+	refusals  rows[refusals]
 
 	// What follows is computed from the rows.
 	tokensBy    table.Index[AccountName, TokenID]
@@ -53,17 +55,24 @@ type State struct {
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
 	profileSize int64
+
+	// For history: see [State.Chronicle].
+	chronicled bool
+	facts      []Fact
+	tracing    bool
+	trace      []byte
 }
 
 // Counters are what the mesh numbers.
 type Counters struct {
-	At       time.Time  `cbor:"1,keyasint"`           // of the last log entry
-	Instance InstanceID `cbor:"2,keyasint"`           // the last one
-	Address  uint32     `cbor:"3,keyasint"`           // how many were ever given out
-	Returned uint64     `cbor:"4,keyasint"`           // how many addresses came back
-	Grave    uint64     `cbor:"5,keyasint"`           // how many instances were destroyed
-	Event    uint64     `cbor:"6,keyasint"`           // the last one
-	Payment  uint64     `cbor:"7,keyasint,omitempty"` // the last one
+	At       time.Time  `cbor:"1,keyasint"`            // of the last log entry
+	Instance InstanceID `cbor:"2,keyasint"`            // the last one
+	Address  uint32     `cbor:"3,keyasint"`            // how many were ever given out
+	Returned uint64     `cbor:"4,keyasint"`            // how many addresses came back
+	Grave    uint64     `cbor:"5,keyasint"`            // how many instances were destroyed
+	Event    uint64     `cbor:"6,keyasint"`            // the last one
+	Payment  uint64     `cbor:"7,keyasint,omitempty"`  // the last one
+	Facts    uint64     `cbor:"28,keyasint,omitempty"` // how many there are
 }
 
 // A gap is a partition below Computer.Next that nobody holds.
@@ -122,6 +131,8 @@ func NewState() *State {
 		held:       newRows[heldUsage](tableHeld),
 		payments:   newRows[Payment](tablePayments),
 		paidAt:     newRows[paidAt](tablePaidAt),
+		secrets:    newRows[secrets](tableSecrets),
+		refusals:   newRows[refusals](tableRefusals),
 		tokensBy:   table.NewIndex(cmp.Compare[AccountName], cmp.Compare[TokenID]),
 		digests:    table.New[string, TokenID](strings.Compare),
 		suppliesBy: table.NewIndex(cmp.Compare[ReleaseDigest], cmp.Compare[ComputerID]),
@@ -165,6 +176,8 @@ func (s *State) Copy() *State {
 	c.held = s.held.copy()
 	c.payments = s.payments.copy()
 	c.paidAt = s.paidAt.copy()
+	c.secrets = s.secrets.copy()
+	c.refusals = s.refusals.copy()
 	c.tokensBy = s.tokensBy.Copy()
 	c.digests = s.digests.Copy()
 	c.suppliesBy = s.suppliesBy.Copy()
@@ -173,7 +186,7 @@ func (s *State) Copy() *State {
 	c.addresses = s.addresses.Copy()
 	c.earners = s.earners.Copy()
 	c.places = s.places.Copy()
-	c.changes = nil
+	c.changes, c.chronicled, c.facts = nil, false, nil
 	return &c
 }
 
@@ -192,17 +205,21 @@ func (s *State) Decide(c Command, x Context) ([]Event, error) {
 	}
 	who, err := s.Recognise(x.Principal, x.At)
 	if err != nil {
-		return nil, err
+		return s.refused(c, x, err), err
 	}
 	x.Principal = who
-	return c.decide(s, x)
+	events, err := c.decide(s, x)
+	if err != nil && len(events) == 0 {
+		events = s.refused(c, x, err)
+	}
+	return events, err
 }
 
 // Evolve records what Decide returned, and says which rows changed. It
 // cannot fail: an event is a fact.
 func (s *State) Evolve(events ...Event) []Change {
 	for _, e := range events {
-		e.evolve(s)
+		s.evolve(e)
 		s.remember(e)
 	}
 	changes := s.changes

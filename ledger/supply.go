@@ -174,6 +174,8 @@ func (e Published) String() string {
 	return fmt.Sprintf("published %s %s by %s", e.Release.Name, e.Release.Version, e.Naming.Publisher)
 }
 
+func (e Published) kind() string { return "published" }
+
 func (e Published) about() subject { return subject{account: e.Naming.Publisher} }
 
 func (e Published) evolve(s *State) {
@@ -190,6 +192,8 @@ type Unpublished struct{ Release Release }
 func (e Unpublished) String() string {
 	return fmt.Sprintf("unpublished %s %s", e.Release.Name, e.Release.Version)
 }
+
+func (e Unpublished) kind() string { return "unpublished" }
 
 func (e Unpublished) about() subject { return subject{account: e.Release.Publisher} }
 
@@ -214,6 +218,8 @@ type SupplyOrdered struct {
 func (e SupplyOrdered) String() string {
 	return fmt.Sprintf("ordered %s on %s: %s", e.Release, e.Name, e.Supply.Requested)
 }
+
+func (e SupplyOrdered) kind() string { return "supply-ordered" }
 
 func (e SupplyOrdered) about() subject {
 	return subject{account: e.Account, computer: e.Supply.Computer}

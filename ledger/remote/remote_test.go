@@ -53,8 +53,8 @@ func newMesh(tb testing.TB, voters ...ledger.PeerID) *mesh {
 		m.serve(id)
 	}
 	m.must(ledger.System(), ledger.Found{
-		Rules: ledger.CurrentRules,
-		Name:  "home", ID: "m1", Account: "ann", Peer: voters[0], PeerName: string(voters[0]), PublicKey: []byte(voters[0]),
+		Rules: ledger.CurrentRules, Secret: make([]byte, 32),
+		Name: "home", ID: "m1", Account: "ann", Peer: voters[0], PeerName: string(voters[0]), PublicKey: []byte(voters[0]),
 	})
 	for n, id := range voters[1:] {
 		m.admit(id, ledger.RoleVoter, "ann", fmt.Sprint("t", n))

@@ -16,8 +16,8 @@ func Example() {
 
 	ctx := context.Background()
 	out, err := r.Propose(ctx, ledger.System(), ledger.Found{
-		Rules: ledger.CurrentRules,
-		Name:  "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
+		Rules: ledger.CurrentRules, Secret: make([]byte, 32),
+		Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
 	})
 	fmt.Println(out.Index, err)
 

@@ -37,8 +37,8 @@ func newSolo(tb testing.TB) (*replica.Replica, *soloLog) {
 	log := &soloLog{machine: r, at: noon}
 	r.Attach(log)
 	propose(tb, r, ledger.System(), ledger.Found{
-		Rules: ledger.CurrentRules,
-		Name:  "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
+		Rules: ledger.CurrentRules, Secret: make([]byte, 32),
+		Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
 	})
 	return r, log
 }
@@ -261,8 +261,8 @@ func TestChangesAreRememberedForAWhile(t *testing.T) {
 	log := &soloLog{machine: r, at: noon}
 	r.Attach(log)
 	propose(t, r, ledger.System(), ledger.Found{
-		Rules: ledger.CurrentRules,
-		Name:  "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
+		Rules: ledger.CurrentRules, Secret: make([]byte, 32),
+		Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
 	})
 	for n := range 100 {
 		propose(t, r, ledger.AsPeer("p1"), ledger.Offer{Partitions: n + 1})

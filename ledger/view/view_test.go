@@ -32,8 +32,8 @@ func founded(tb testing.TB) *view.Board {
 	tb.Helper()
 	b := view.New(ledger.NewState())
 	step(tb, b, ledger.System(), ledger.Found{
-		Rules: ledger.CurrentRules,
-		Name:  "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
+		Rules: ledger.CurrentRules, Secret: make([]byte, 32),
+		Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
 	})
 	return b
 }
@@ -111,8 +111,8 @@ func ExampleBoard_Subscribe() {
 	b.Update(func(s *ledger.State) []ledger.Change {
 		at := s.Advance(1, noon)
 		events, err := s.Decide(ledger.Found{
-			Rules: ledger.CurrentRules,
-			Name:  "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
+			Rules: ledger.CurrentRules, Secret: make([]byte, 32),
+			Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
 		}, ledger.Context{At: at, Principal: ledger.System()})
 		if err != nil {
 			panic(err)

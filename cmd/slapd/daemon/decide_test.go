@@ -33,8 +33,8 @@ func newPage(t *testing.T, strangers ...ledger.PeerID) *page {
 	t.Helper()
 	p := &page{t, ledger.NewState(), noon}
 	p.write(ledger.System(), ledger.Found{
-		Rules: ledger.CurrentRules,
-		Name:  "home", ID: "m", Open: true, Account: "operator", Peer: "op", PeerName: "op", PublicKey: []byte("op"),
+		Rules: ledger.CurrentRules, Secret: make([]byte, 32),
+		Name: "home", ID: "m", Open: true, Account: "operator", Peer: "op", PeerName: "op", PublicKey: []byte("op"),
 	})
 	for _, id := range strangers {
 		p.write(ledger.AsPeer("op"), ledger.Admit{Open: true, Peer: id, PublicKey: []byte(id), Name: string(id)})

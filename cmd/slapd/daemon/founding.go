@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,8 +46,8 @@ func (d *Daemon) foundMesh(ctx context.Context, plan founding) error {
 		return err
 	}
 	c := ledger.Found{
-		Rules: ledger.CurrentRules,
-		Name:  plan.Name, ID: d.mesh.ID(), Open: plan.Open, Account: plan.Account,
+		Rules: ledger.CurrentRules, Secret: drawSecret(),
+		Name: plan.Name, ID: d.mesh.ID(), Open: plan.Open, Account: plan.Account,
 		Peer: ledger.PeerID(d.mesh.Self()), PeerName: d.settings.Name, PublicKey: identity.PublicKey(), FirstAddress: plan.FirstAddress,
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -65,4 +66,11 @@ func (d *Daemon) foundMesh(ctx context.Context, plan founding) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// drawSecret returns what hides what the journal does not tell.
+func drawSecret() []byte {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // it never fails
+	return secret
 }

@@ -55,8 +55,12 @@ func (d *Daemon) raiseRules(ctx context.Context) {
 		}
 		known = min(known, max(1, heard.Rules))
 	}
+	c := ledger.RaiseRules{Rules: known}
+	if known >= ledger.RulesOfProjects {
+		c.Secret = drawSecret()
+	}
 	if known > m.Rules {
-		d.upkeep(ctx, ledger.RaiseRules{Rules: known})
+		d.upkeep(ctx, c)
 	}
 }
 

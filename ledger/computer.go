@@ -54,6 +54,7 @@ type Computer struct {
 	Cores      uint32            `cbor:"15,keyasint,omitempty"` // thousandths of a core; 0 is not known, as below
 	Memory     int64             `cbor:"16,keyasint,omitempty"` // bytes
 	Disk       int64             `cbor:"17,keyasint,omitempty"` // bytes
+	Reserved   Needs             `cbor:"18,keyasint,omitzero"`  // what its instances need together
 }
 
 // title returns what people call the computer.

@@ -49,6 +49,7 @@ func (c Offer) decide(s *State, x Context) ([]Event, error) {
 	}
 	if was, ok := s.Computer(now.ID); ok {
 		now.Used, now.Next, now.Free = was.Used, was.Next, s.freeBelow(was, c.Partitions)
+		now.Reserved = was.Reserved
 		if was.State == ComputerOnline {
 			now.Since = was.Since
 		}
@@ -84,7 +85,7 @@ func equalComputers(a, b Computer) bool {
 		a.Partitions == b.Partitions && a.Used == b.Used && a.Free == b.Free && a.Next == b.Next &&
 		maps.Equal(a.Labels, b.Labels) && a.Grade == b.Grade && a.Arch == b.Arch &&
 		a.Host == b.Host && a.State == b.State &&
-		a.Cores == b.Cores && a.Memory == b.Memory && a.Disk == b.Disk
+		a.Capacity() == b.Capacity() && a.Reserved == b.Reserved
 }
 
 // freeBelow counts the partitions below n that nobody holds.
@@ -111,8 +112,8 @@ func (s *State) lowestFree(c Computer) int {
 	return c.Next
 }
 
-// take marks a partition as held.
-func (s *State) take(id ComputerID, n int) {
+// take marks a partition as held, and what its instance needs as reserved.
+func (s *State) take(id ComputerID, n int, needs Needs) {
 	c, _ := s.Computer(id)
 	for ; c.Next < n; c.Next++ {
 		s.setGap(gap{id, c.Next})
@@ -124,18 +125,20 @@ func (s *State) take(id ComputerID, n int) {
 	}
 	c.Used++
 	c.Free--
+	c.Reserved = c.Reserved.plus(needs)
 	s.setComputer(c)
 }
 
-// release marks a partition as free again, and forgets a computer that left
+// release marks a partition, and what was reserved, as free again, and forgets a computer that left
 // with the last of its instances.
-func (s *State) release(id ComputerID, n int) {
+func (s *State) release(id ComputerID, n int, needs Needs) {
 	c, ok := s.Computer(id)
 	if !ok {
 		return
 	}
 	s.setGap(gap{id, n})
 	c.Used--
+	c.Reserved = c.Reserved.minus(needs)
 	if n < c.Partitions {
 		c.Free++
 	}

@@ -14,6 +14,7 @@ func FuzzParse(f *testing.F) {
 		Offer{Partitions: 2, Labels: map[string]string{"a": "b"}},
 		Leave{Force: true},
 		Request{Reference: "a", Parameters: params("x", "1")},
+		Request{Reference: "a", Needs: Needs{1000, 1 << 30, 1}},
 		CreateToken{Expires: noon},
 		Report{Instances: []InstanceReport{{ID: 1, Ports: map[string]uint16{"x": 1}}}},
 	} {

@@ -66,6 +66,8 @@ type Instance struct {
 	Where  string           `cbor:"22,keyasint,omitempty"` // see Request
 	Policy placement.Policy `cbor:"23,keyasint,omitempty"`
 
+	Needs Needs `cbor:"30,keyasint,omitzero"` // what it holds of its computer while it holds the partition
+
 	Created time.Time `cbor:"20,keyasint"`
 	Changed time.Time `cbor:"21,keyasint"` // when anything above changed last
 }

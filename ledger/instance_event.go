@@ -31,7 +31,7 @@ func (e Allocated) evolve(s *State) {
 	i := e.Instance
 	s.counters.Instance = i.ID
 	s.takeAddress()
-	s.take(i.Computer, i.Partition)
+	s.take(i.Computer, i.Partition, i.Needs)
 	s.setInstance(i)
 	s.supplyFor(i)
 	if e.Charge.Instance != 0 {
@@ -54,6 +54,8 @@ func (e Changed) kind() string { return "changed" }
 func (e Changed) about() subject { return e.Instance.subject() }
 
 func (e Changed) evolve(s *State) {
+	was, _ := s.Instance(e.Instance.ID)
+	s.resize(was, e.Instance)
 	s.setInstance(e.Instance)
 	if e.Instance.Requested != InstanceDestroyed {
 		s.supplyFor(e.Instance)
@@ -98,9 +100,10 @@ func (e Freed) about() subject { return e.Instance.subject() }
 
 func (e Freed) evolve(s *State) {
 	i := e.Instance
+	was, _ := s.Instance(i.ID)
 	s.returnAddress(i.Address)
 	s.setInstance(i)
-	s.release(i.Computer, i.Partition)
+	s.release(i.Computer, i.Partition, was.Needs)
 	if c, ok := s.Charge(i.ID); ok {
 		s.reserve(c.Payer, -c.Reserved)
 		c.Until, c.Reserved = i.Changed, 0

@@ -20,6 +20,9 @@ func (ReviewBill) rules() uint64  { return RulesOfMoney }
 func (ReportUsage) rules() uint64 { return RulesOfMoney }
 
 func (c Request) rules() uint64 {
+	if c.Needs != (Needs{}) || c.ReplaceNeeds {
+		return RulesOfProjects
+	}
 	if c.Where != "" || c.Policy != "" {
 		return RulesOfMoney
 	}

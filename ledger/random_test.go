@@ -104,7 +104,13 @@ func (f *followed) ask(p Principal, c Command) ([]Event, error) {
 	f.Helper()
 	at := f.Advance(f.Index()+1, f.at)
 	events, err := f.Decide(c, Context{at, p})
+	more := f.takesMore(events)
 	changes := f.Evolve(events...)
+	for id, needs := range more {
+		if c, _ := f.Computer(id); c.lacks(needs) {
+			f.Fatalf("%s has reserved %s of %s", id, c.Reserved, c.Capacity())
+		}
+	}
 	for _, id := range viewers {
 		f.pending[id] = append(f.pending[id], changes...)
 	}
@@ -181,6 +187,7 @@ func (w *world) check() error {
 	addresses := make(map[netip.Addr]InstanceID)
 	used := make(map[ComputerID]int)
 	below := make(map[ComputerID]int)
+	needs := make(map[ComputerID]Needs)
 	for i := range w.AllInstances() {
 		if i.Settled() {
 			continue
@@ -201,6 +208,7 @@ func (w *world) check() error {
 			return fmt.Errorf("%s is on %s, which is not there", i.ID, i.Computer)
 		}
 		used[c.ID]++
+		needs[c.ID] = needs[c.ID].plus(i.Needs)
 		if i.Partition < c.Partitions {
 			below[c.ID]++
 		}
@@ -211,6 +219,9 @@ func (w *world) check() error {
 	for c := range w.Computers() {
 		if c.Used != used[c.ID] || c.Free != c.Partitions-below[c.ID] {
 			return fmt.Errorf("%s: %d used and %d free of %d, want %d and %d", c.ID, c.Used, c.Free, c.Partitions, used[c.ID], c.Partitions-below[c.ID])
+		}
+		if c.Reserved != needs[c.ID] {
+			return fmt.Errorf("%s: reserved %s, want %s", c.ID, c.Reserved, needs[c.ID])
 		}
 		if c.State == ComputerLeft && c.Used == 0 {
 			return fmt.Errorf("%s left and is still there", c.ID)
@@ -272,7 +283,10 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 		id := pick("p5", "p6")
 		return p, Admit{nil, true, PeerID(id), publicKeyOf(id), "x"}
 	case n < 22:
-		return p, Offer{Partitions: r.IntN(8), Scope: Scope(pick("", "", "personal", "closed", "public")), Grade: pick("plain", "sandbox"), Labels: map[string]string{"country": pick("FR", "DE")}}
+		return p, Offer{
+			Partitions: r.IntN(8), Scope: Scope(pick("", "", "personal", "closed", "public")), Grade: pick("plain", "sandbox"), Labels: map[string]string{"country": pick("FR", "DE")},
+			Cores: uint32(1000 * r.IntN(4)), Memory: int64(r.IntN(6)) << 30, Disk: int64(r.IntN(3)) << 40,
+		}
 	case n < 26:
 		return p, Publish{Digest: DigestOf(profileOf(name, version)), Profile: profileOf(name, version), Name: name, Version: version, Types: []string{"default", "big"}}
 	case n < 29:
@@ -312,6 +326,9 @@ func randomRequest(r *rand.Rand, reference Reference, release ReleaseDigest) Req
 	}
 	if r.IntN(2) == 0 {
 		c.Filter = map[string]string{pick("country", "computer", "grade"): pick("FR", "DE", "p1", "p3", "sandbox")}
+	}
+	if r.IntN(2) == 0 {
+		c.Needs, c.ReplaceNeeds = Needs{int64(500 * r.IntN(4)), int64(r.IntN(3)) << 30, int64(r.IntN(2)-r.IntN(30)/29) << 39}, r.IntN(4) == 0
 	}
 	return c
 }

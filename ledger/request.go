@@ -51,6 +51,11 @@ type Request struct {
 	// Policy says which of the computers that will do is taken: default, pack
 	// or spread. It matters when the instance is allocated.
 	Policy placement.Policy `cbor:"14,keyasint,omitempty"`
+
+	// Needs is what its computer keeps for the instance. What is zero keeps
+	// its value, unless ReplaceNeeds is set.
+	Needs        Needs `cbor:"15,keyasint,omitzero"`
+	ReplaceNeeds bool  `cbor:"18,keyasint,omitempty"`
 }
 
 // Kind returns "request".
@@ -62,6 +67,9 @@ func (c Request) decide(s *State, x Context) ([]Event, error) {
 		return nil, err
 	}
 	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if err := c.checkNeeds(s); err != nil {
 		return nil, err
 	}
 	if _, ok := s.Account(account); !ok {
@@ -159,7 +167,7 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 	}
 	now := Instance{
 		ID: s.counters.Instance + 1, Account: account, Reference: c.Reference,
-		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter, Where: c.Where, Policy: c.Policy,
+		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter, Where: c.Where, Policy: c.Policy, Needs: c.Needs,
 		Requested: InstanceStarted, State: InstanceWaiting, Generation: 1, Created: x.At, Changed: x.At,
 	}
 	if c.State != "" {
@@ -185,6 +193,7 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 		Filter:    c.Filter,
 		Expr:      expr,
 		Policy:    c.Policy,
+		Needs:     c.Needs.resources(),
 		Beside:    s.beside(account, c.Policy),
 		Avoid:     avoid,
 	})
@@ -269,6 +278,9 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 	if c.Policy != "" {
 		now.Policy = c.Policy
 	}
+	if err := c.resize(s, was, &now); err != nil {
+		return nil, err
+	}
 	if c.State != "" {
 		now.Requested = c.State
 	}
@@ -308,7 +320,7 @@ func (s *State) changed(x Context, was, now Instance) []Event {
 	turned := now.Requested != was.Requested
 	other := now.Release != was.Release || now.Type != was.Type ||
 		!maps.EqualFunc(now.Parameters, was.Parameters, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
-	if !turned && !other && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy {
+	if !turned && !other && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy && now.Needs == was.Needs {
 		return nil
 	}
 	act := turned || other && now.Requested == InstanceStarted

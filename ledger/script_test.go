@@ -135,7 +135,11 @@ func (w *world) look(words []string) (string, bool) {
 	case "computers":
 		var out strings.Builder
 		for c := range w.Computers() {
-			fmt.Fprintf(&out, "%s %s: %d of %d free, %s\n", c.ID, c.Name, c.Free, c.Partitions, c.State)
+			fmt.Fprintf(&out, "%s %s: %d of %d free, %s", c.ID, c.Name, c.Free, c.Partitions, c.State)
+			if c.Reserved != (Needs{}) {
+				fmt.Fprintf(&out, ", reserved %s of %s", c.Reserved, c.Capacity())
+			}
+			out.WriteString("\n")
 		}
 		return out.String(), true
 	}
@@ -230,10 +234,9 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 	switch verb {
 	case "offer": // N [label=value…]
 		c := Offer{Partitions: w.number(a[0]), Scope: Scope(values["scope"]), Grade: values["grade"], Arch: values["arch"], Labels: values}
-		if cores := values["cores"]; cores != "" {
-			c.Cores = uint32(1000 * w.number(cores))
-		}
-		for _, k := range []string{"scope", "grade", "arch", "cores"} {
+		needs := w.takeNeeds("", values)
+		c.Cores, c.Memory, c.Disk = uint32(needs.Cores), needs.Memory, needs.Disk
+		for _, k := range []string{"scope", "grade", "arch"} {
 			delete(values, k)
 		}
 		return c
@@ -249,12 +252,13 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 		return SetSupply{ComputerID(a[0]), release(a[1], a[3]), SupplyState(a[2])}
 	case "supplied": // NAME STATE [VERSION]
 		return Report{Supplies: []SupplyReport{{Release: release(a[0], a[2]), State: SupplyState(a[1]), Error: values["error"]}}}
-	case "request": // REFERENCE NAME [VERSION or ~VERSION, not pinned [TYPE]] [parameter=value…] [?label=value…]
+	case "request": // REFERENCE NAME [VERSION or ~VERSION, not pinned [TYPE]] [parameter=value…] [+need=value…] [?label=value…]
 		version, loose := strings.CutPrefix(a[2], "~")
 		c := Request{Reference: Reference(a[0]), Release: release(a[1], version), Pinned: !loose, Type: a[3], Filter: filter}
 		c.State, c.Account = InstanceState(values["state"]), AccountName(values["account"])
 		c.Where, c.Policy = strings.ReplaceAll(values["where"], "_", " "), placement.Policy(values["policy"])
-		for _, k := range []string{"state", "account", "where", "policy"} {
+		c.Needs, c.ReplaceNeeds = w.takeNeeds("+", values), values["+needs"] == "only"
+		for _, k := range []string{"state", "account", "where", "policy", "+needs"} {
 			delete(values, k)
 		}
 		for k, v := range values {

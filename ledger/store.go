@@ -67,7 +67,8 @@ func (s *State) setComputer(c Computer) {
 		Host:   c.Host,
 		Used:   c.Used,
 
-		Capacity: placement.Resources{Cores: int64(c.Cores), Memory: c.Memory, Disk: c.Disk},
+		Capacity: c.Capacity().resources(),
+		Reserved: c.Reserved.resources(),
 	})
 }
 

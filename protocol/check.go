@@ -35,6 +35,9 @@ func (in RequestInput) Check() error {
 	default:
 		return Errorf(ErrInvalid, "request %s: state %q is none of started, stopped, destroyed", in.Reference, in.State)
 	}
+	if err := in.Needs.Check(); err != nil {
+		return Errorf(ErrInvalid, "request %s: %v", in.Reference, err)
+	}
 	if err := in.checkParameters(); err != nil {
 		return Errorf(ErrInvalid, "request %s: %v", in.Reference, err)
 	}

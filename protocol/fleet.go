@@ -102,6 +102,8 @@ type Computer struct {
 	Scope          string            `json:"scope" doc:"who may use it"`
 	Partitions     int               `json:"partitions"`
 	PartitionsFree int               `json:"partitions_free"`
+	Capacity       Needs             `json:"capacity" doc:"what it has; what is 0 is not known, and not limited"`
+	Reserved       Needs             `json:"reserved" doc:"what its instances need together"`
 	Labels         map[string]string `json:"labels"`
 	Grade          string            `json:"grade"`
 	Arch           string            `json:"arch"`

@@ -60,6 +60,11 @@ type RequestInput struct {
 	// Filter when that is not nil.
 	Where string `json:"where,omitempty" maxLength:"4096" doc:"an expression that the computer must meet, such as: cores >= 4 and country in [FR, DE]"`
 
+	// Needs is what the computer keeps for the instance. What is zero keeps
+	// its value, unless ReplaceNeeds is set.
+	Needs        Needs `json:"needs,omitzero" doc:"what the computer keeps for the instance"`
+	ReplaceNeeds bool  `json:"replace_needs,omitempty" doc:"drop the needs that are not given"`
+
 	// Policy says which of the computers that will do is taken.
 	Policy string         `json:"policy,omitempty" enum:"default,pack,spread" doc:"pack fills computers up, spread goes where the account has least"`
 	Shared *bool          `json:"shared,omitempty" doc:"a place inside another instance; fixed when the instance is made"`
@@ -86,6 +91,7 @@ type Instance struct {
 	Filter     map[string]string          `json:"filter"`
 	Where      string                     `json:"where,omitempty"`
 	Policy     string                     `json:"policy,omitempty"`
+	Needs      Needs                      `json:"needs" doc:"what its computer keeps for it"`
 	Shared     bool                       `json:"shared"`
 
 	RequestedState RequestedState `json:"requested_state" enum:"started,stopped,destroyed"`

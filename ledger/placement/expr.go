@@ -208,7 +208,7 @@ func (n *node) printName() string {
 // printNumber writes n in the largest unit without a rest: "8 GiB".
 func printNumber(n int64) string {
 	if n >= 1<<10 && n%(1<<10) == 0 {
-		return formatSize(n)
+		return FormatSize(n)
 	}
 	return strconv.FormatInt(n, 10)
 }

@@ -30,9 +30,10 @@ type entry struct {
 	Candidate
 	site   string
 	load   int
-	room   Resources
-	facts  []fact // if it has a place
-	builds []fact // the releases built there, if it has a place
+	has    Resources // Capacity; what is not known is without bound
+	room   Resources // what is free of it
+	facts  []fact    // if it has a place
+	builds []fact    // the releases built there, if it has a place
 }
 
 // A fact is something that a want may ask of a computer. It has a number so
@@ -115,7 +116,8 @@ func (x *Index) Copy() Index {
 // Put adds or replaces a candidate. Its labels must not change afterwards.
 func (x *Index) Put(c Candidate) {
 	c.Free = min(c.Free, maxFree)
-	now := &entry{Candidate: c, site: c.Site(), load: c.Load(), room: c.Capacity.less(c.Reserved)}
+	now := &entry{Candidate: c, site: c.Site(), load: c.Load(), has: c.Capacity.limits()}
+	now.room = now.has.less(c.Reserved)
 	was, _ := x.candidates.Get(c.ID)
 	if was != nil && was.placed() && now.placed() && sameFacts(was, now) {
 		now.facts, now.builds = was.facts, was.builds

@@ -21,7 +21,7 @@ type fleet struct {
 func (f fleet) fits(c placement.Candidate, w placement.Want) bool {
 	open := c.Free > 0 && !c.Closed && !c.Silent && !c.Drained
 	allowed := c.Owner == w.Account || !c.Only && (!w.Strangers || !c.Weak || c.Public)
-	room := func(has, reserved, needs int64) bool { return needs == 0 || needs <= has && needs <= has-reserved }
+	room := func(has, reserved, needs int64) bool { return needs == 0 || has == 0 || needs <= has-reserved }
 	return open && allowed && f.meets(c, w) && (w.MaxPrice == 0 || c.Price(&w) <= w.MaxPrice) &&
 		room(c.Capacity.Cores, c.Reserved.Cores, w.Needs.Cores) &&
 		room(c.Capacity.Memory, c.Reserved.Memory, w.Needs.Memory) &&
@@ -59,8 +59,11 @@ func (fleet) meets(c placement.Candidate, w placement.Want) bool {
 	}
 	return !slices.Contains(w.NotComputers, c.ID) && !slices.Contains(w.NotSites, c.Site()) &&
 		(c.Host == "" || !slices.Contains(w.NotHosts, c.Host)) &&
-		w.Needs.Cores <= c.Capacity.Cores && w.Needs.Memory <= c.Capacity.Memory && w.Needs.Disk <= c.Capacity.Disk
+		within(w.Needs.Cores, c.Capacity.Cores) && within(w.Needs.Memory, c.Capacity.Memory) && within(w.Needs.Disk, c.Capacity.Disk)
 }
+
+// within reports whether n fits into has, of which zero is not known.
+func within(n, has int64) bool { return has == 0 || n <= has }
 
 // ranked returns all that fit w, the best first.
 func (f fleet) ranked(w placement.Want) []string {
@@ -302,7 +305,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 			c.Reserved.Cores += w.Needs.Cores
 			c.Reserved.Memory += w.Needs.Memory
 			c.Reserved.Disk += w.Needs.Disk
-			if c.Free < 0 || c.Reserved.Cores > c.Capacity.Cores || c.Reserved.Memory > c.Capacity.Memory || c.Reserved.Disk > c.Capacity.Disk {
+			if c.Free < 0 || !within(c.Reserved.Cores, c.Capacity.Cores) || !within(c.Reserved.Memory, c.Capacity.Memory) || !within(c.Reserved.Disk, c.Capacity.Disk) {
 				t.Fatalf("seed %d: %+v took %+v", seed, c, w)
 			}
 			if r.chance(9) {

@@ -71,6 +71,17 @@ func (r Resources) atLeast(o Resources) Resources {
 	return Resources{max(r.Cores, o.Cores), max(r.Memory, o.Memory), max(r.Disk, o.Disk)}
 }
 
+// limits returns r with what is not known as more than anything needs.
+func (r Resources) limits() Resources {
+	limit := func(n int64) int64 {
+		if n <= 0 {
+			return math.MaxInt64
+		}
+		return n
+	}
+	return Resources{limit(r.Cores), limit(r.Memory), limit(r.Disk)}
+}
+
 // less subtracts, and never goes below zero.
 func (r Resources) less(o Resources) Resources {
 	r, o = r.atLeast(Resources{}), o.atLeast(Resources{})
@@ -133,7 +144,7 @@ type Candidate struct {
 	Grade  string
 	Arch   string
 
-	Capacity Resources // what it has; what is zero is not known, and fits no need
+	Capacity Resources // what it has; what is zero is not known, and not limited
 	Reserved Resources // what its instances hold of it
 	Rates    Rates
 

@@ -122,7 +122,7 @@ func ExampleIndex_Quote() {
 	for n, price := range []int64{40, 25, 31, 31} {
 		x.Put(placement.Candidate{
 			ID: fmt.Sprint("c", n), Name: fmt.Sprint("computer", n), Owner: "ann", Free: n, Labels: map[string]string{"country": "FR"},
-			Capacity: placement.Resources{Memory: int64(n) * 4 << 30}, Rates: placement.Rates{Partition: 1, Memory: price},
+			Capacity: placement.Resources{Memory: int64(4*n+1) << 30}, Rates: placement.Rates{Partition: 1, Memory: price},
 		})
 	}
 	w := placement.Want{Reference: "db1", Account: "bob", Policy: placement.Cheapest, Needs: placement.Resources{Memory: 2 << 30}}
@@ -160,9 +160,9 @@ func TestReasons(t *testing.T) {
 		"1 for their owners only":                 {Only: true},
 		"1 not isolated enough for strangers":     {Weak: true},
 		"1 full":                                  {Capacity: has},
-		"1 too few cores (wants 1.5 cores)":       {Free: 1},
-		"1 too little memory (wants 2 GiB)":       {Free: 1, Capacity: placement.Resources{Cores: 9000}},
-		"1 too little disk (wants 1025 MiB)":      {Free: 1, Capacity: placement.Resources{Cores: 9000, Memory: 2 << 30}},
+		"1 too few cores (wants 1.5 cores)":       {Free: 1, Capacity: placement.Resources{Cores: 1000}},
+		"1 too little memory (wants 2 GiB)":       {Free: 1, Capacity: placement.Resources{Memory: 1 << 30}},
+		"1 too little disk (wants 1025 MiB)":      {Free: 1, Capacity: placement.Resources{Disk: 1 << 30}},
 		"1 too few cores free (wants 1.5 cores)":  {Free: 1, Capacity: has, Reserved: placement.Resources{Cores: 501}},
 		"1 too little memory free (wants 2 GiB)":  {Free: 1, Capacity: has, Reserved: placement.Resources{Memory: 2<<30 + 1}},
 		"1 too little disk free (wants 1025 MiB)": {Free: 1, Capacity: has, Reserved: placement.Resources{Disk: 99 << 30}},

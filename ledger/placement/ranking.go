@@ -113,9 +113,9 @@ func (r *ranking) put(entries []*entry) {
 		entries = entries[half:]
 	}
 	e := entries[0]
-	b := &block{entries, e.room, e.Capacity, e.Rates, e.Free, e.ID}
+	b := &block{entries, e.room, e.has, e.Rates, e.Free, e.ID}
 	for _, e := range entries[1:] {
-		b.room, b.has, b.least = b.room.atLeast(e.room), b.has.atLeast(e.Capacity), b.least.atMost(e.Rates)
+		b.room, b.has, b.least = b.room.atLeast(e.room), b.has.atLeast(e.has), b.least.atMost(e.Rates)
 		b.free, b.id = max(b.free, e.Free), min(b.id, e.ID)
 	}
 	r.blocks.Set(b.last(), b)

@@ -59,11 +59,11 @@ func (s *search) reason(c cause) Reason {
 	}
 	switch c {
 	case fewCores, fewCoresFree:
-		return Reason{Text: causes[c], Wants: formatCores(w.Needs.Cores)}
+		return Reason{Text: causes[c], Wants: FormatCores(w.Needs.Cores)}
 	case littleMemory, littleMemoryFree:
-		return Reason{Text: causes[c], Wants: formatSize(w.Needs.Memory)}
+		return Reason{Text: causes[c], Wants: FormatSize(w.Needs.Memory)}
 	case littleDisk, littleDiskFree:
-		return Reason{Text: causes[c], Wants: formatSize(w.Needs.Disk)}
+		return Reason{Text: causes[c], Wants: FormatSize(w.Needs.Disk)}
 	case dear:
 		return Reason{Text: causes[c], Wants: fmt.Sprintf("at most %d an hour", w.MaxPrice)}
 	default:
@@ -98,14 +98,17 @@ func (c cause) unmet() bool {
 	return c >= notNear && c < full || c >= dear
 }
 
-// formatCores prints thousandths of cores: "2.5 cores".
-func formatCores(n int64) string {
+// FormatCores prints thousandths of cores: "2.5 cores".
+func FormatCores(n int64) string {
+	if n == 1000 {
+		return "1 core"
+	}
 	text := fmt.Sprintf("%d.%03d", n/1000, n%1000)
 	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " cores"
 }
 
-// formatSize prints bytes in the largest unit without a rest: "8 GiB".
-func formatSize(n int64) string {
+// FormatSize prints bytes in the largest unit without a rest: "8 GiB".
+func FormatSize(n int64) string {
 	for _, u := range slices.Backward(units) {
 		if n >= u.size && n%u.size == 0 {
 			return fmt.Sprintf("%d %s", n/u.size, u.name)

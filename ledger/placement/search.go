@@ -215,11 +215,11 @@ func (s *search) mismatch(e *entry) cause {
 		return notNear
 	case s.not.holds(e):
 		return notApart
-	case w.Needs.Cores > e.Capacity.Cores:
+	case w.Needs.Cores > e.has.Cores:
 		return fewCores
-	case w.Needs.Memory > e.Capacity.Memory:
+	case w.Needs.Memory > e.has.Memory:
 		return littleMemory
-	case w.Needs.Disk > e.Capacity.Disk:
+	case w.Needs.Disk > e.has.Disk:
 		return littleDisk
 	}
 	return fine

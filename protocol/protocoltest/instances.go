@@ -43,6 +43,9 @@ func (c *caller) Request(_ context.Context, in protocol.RequestInput) (protocol.
 	if in.Filter != nil {
 		i.Filter = in.Filter
 	}
+	if i.Needs, err = c.resized(i, in); err != nil {
+		return protocol.Instance{}, err
+	}
 	i.Shared = in.Shared != nil && *in.Shared
 	i.Type = cmp.Or(in.Type, i.Type)
 	i.RequestedState = cmp.Or(in.State, i.RequestedState)

@@ -67,6 +67,7 @@ func (c *caller) Computers(context.Context) ([]protocol.Computer, error) {
 	defer c.mu.Unlock()
 	return []protocol.Computer{{
 		Computer: "peer1", Name: "castle", Owner: "operator", Scope: "mesh", Partitions: 10,
+		Capacity: protocol.Needs{Millicores: 4000, Memory: 8 << 30, Disk: 100 << 30}, Reserved: c.reserved(),
 		PartitionsFree: 10 - len(c.instances), Labels: map[string]string{"country": "FR"},
 		Grade: "bubblewrap", Arch: "amd64", State: "online", Since: c.Now,
 	}}, nil

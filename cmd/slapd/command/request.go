@@ -19,7 +19,7 @@ func requestVerb() *verb {
 			"REFERENCE is your own name for the instance. The same request again changes nothing;\n" +
 			"what is not named keeps its value.",
 		options: func() []cli.Flag {
-			return []cli.Flag{
+			return append([]cli.Flag{
 				&cli.StringFlag{Name: "type", Usage: "the release's instance `TYPE`"},
 				&cli.StringSliceFlag{Name: "param", Usage: "set parameter `NAME=VALUE`; may be repeated"},
 				&cli.StringFlag{Name: "params-file", Usage: "set the parameters in `FILE`, a JSON object; - is standard input"},
@@ -31,12 +31,13 @@ func requestVerb() *verb {
 				&cli.BoolFlag{Name: "shared", Usage: "a place inside another instance"},
 				accountFlag(),
 				waitFlag(),
-			}
+			}, needsFlags()...)
 		},
 		examples: []string{
 			"slapd request mariadb db1 --wait",
 			"slapd request mariadb db1 --param database=shop --wait=10m",
 			"slapd request postgresql stats --filter country=FR --filter computer=castle",
+			"slapd request mariadb db2 --cores 2 --memory 4GiB --disk 10GiB",
 			"slapd request redis cache --where 'cores >= 4 and not has gpu' --policy spread",
 			"slapd request ./my-release test --params-file params.json",
 		},
@@ -69,9 +70,12 @@ func (i *invocation) requestInput() (in protocol.RequestInput, err error) {
 	in = protocol.RequestInput{
 		Release: i.args[0], Reference: i.args[1], Account: i.String("account"), Type: i.String("type"),
 		State: protocol.RequestedState(i.String("state")), ReplaceParameters: i.Bool("replace"),
-		Where: i.String("where"), Policy: i.String("policy"),
+		Where: i.String("where"), Policy: i.String("policy"), ReplaceNeeds: i.Bool("replace-needs"),
 	}
 	if in.Filter, err = i.settings("filter"); err != nil {
+		return in, err
+	}
+	if in.Needs, err = i.needs(); err != nil {
 		return in, err
 	}
 	if i.IsSet("shared") {

@@ -48,6 +48,7 @@ func (i *invocation) printInstance(w io.Writer, n protocol.Instance) {
 	}
 	row(w, "computer", n.ComputerName+" ("+n.Computer+"), partition "+n.Partition)
 	row(w, "address", n.Address+" "+pairs(n.Ports))
+	row(w, "needs", n.Needs)
 	row(w, "filter", pairs(n.Filter))
 	for _, k := range slices.Sorted(maps.Keys(n.Parameters)) {
 		row(w, "parameter "+k, string(n.Parameters[k]))

@@ -25,6 +25,7 @@ func wireInstance(v *ledger.State, i ledger.Instance) protocol.Instance {
 		Filter:         i.Filter,
 		Where:          i.Where,
 		Policy:         string(i.Policy),
+		Needs:          wireNeeds(i.Needs),
 		Shared:         i.Shared,
 		RequestedState: protocol.RequestedState(i.Requested),
 		State:          protocol.State(i.State),
@@ -72,12 +73,22 @@ func wireComputer(c ledger.Computer) protocol.Computer {
 		Scope:          string(c.Scope),
 		Partitions:     c.Partitions,
 		PartitionsFree: c.Free,
+		Capacity:       wireNeeds(c.Capacity()),
+		Reserved:       wireNeeds(c.Reserved),
 		Labels:         c.Labels,
 		Grade:          c.Grade,
 		Arch:           c.Arch,
 		State:          string(c.State),
 		Since:          c.Since,
 	}
+}
+
+func wireNeeds(n ledger.Needs) protocol.Needs {
+	return protocol.Needs{Millicores: n.Cores, Memory: n.Memory, Disk: n.Disk}
+}
+
+func ledgerNeeds(n protocol.Needs) ledger.Needs {
+	return ledger.Needs{Cores: n.Millicores, Memory: n.Memory, Disk: n.Disk}
 }
 
 func wireRelease(r ledger.Release) protocol.Release {

@@ -39,6 +39,8 @@ func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protoc
 		ReplaceFilter:     in.Filter != nil,
 		Where:             in.Where,
 		Policy:            placement.Policy(in.Policy),
+		Needs:             ledgerNeeds(in.Needs),
+		ReplaceNeeds:      in.ReplaceNeeds,
 		Shared:            in.Shared != nil && *in.Shared,
 		State:             ledger.InstanceState(in.State),
 		Avoid:             s.silent(),

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"ledger":                    {"ledger/book", "ledger/placement", "ledger/table"},
 	"ledger/view":               {"ledger"},
 	"ledger/journal":            {},
+	"ledger/journal/plaintext":  {"ledger/journal"},
 	"ledger/replica":            {"ledger", "ledger/view"},
 	"ledger/remote":             {"ledger", "ledger/view"},
 	"partition/release":         {},

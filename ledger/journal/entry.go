@@ -14,6 +14,7 @@ const (
 	MaxKind     = 64  // bytes of a kind
 	MaxName     = 128 // bytes of the name of a principal, peer, account or computer
 	MaxPostings = 64  // postings of one entry
+	MaxUsed     = 32  // quantities of one entry
 	MaxLeaf     = 16 << 10
 )
 
@@ -49,6 +50,13 @@ type Entry struct {
 	Computer  string     `cbor:"9,keyasint,omitempty"`
 	Postings  []Posting  `cbor:"10,keyasint,omitempty"`
 	Rest      Commitment `cbor:"11,keyasint,omitzero"`
+	Used      []Quantity `cbor:"12,keyasint,omitempty"` // that was billed
+}
+
+// A Quantity is how much of something was used.
+type Quantity struct {
+	Unit   string `cbor:"1,keyasint"`
+	Amount uint64 `cbor:"2,keyasint"`
 }
 
 // Leaf returns the one byte form of e: what is stored, sent and hashed into
@@ -113,6 +121,17 @@ func (e *Entry) check() error {
 			return errors.New("posting: account required")
 		}
 		if err := checkName(p.Account); err != nil {
+			return err
+		}
+	}
+	if len(e.Used) > MaxUsed {
+		return fmt.Errorf("%d quantities: at most %d", len(e.Used), MaxUsed)
+	}
+	for _, q := range e.Used {
+		if q.Unit == "" {
+			return errors.New("quantity: unit required")
+		}
+		if err := checkName(q.Unit); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ func TestLeaf(t *testing.T) {
 			"ab0101020203030467636861726765640567746f6b656e2074066170076161080409616" +
 				"30a82a2016161023905dba201646d657368021905dc0b58200100000000000000000000000000000000000000000000000000000000000000",
 		},
+		{"what was used", Entry{Kind: "k", Used: []Quantity{{"requests", 3}}}, "a501000200030004616b0c81a2016872657175657374730203"},
 	} {
 		leaf, err := test.given.Leaf()
 		if err != nil || hex.EncodeToString(leaf) != test.then {
@@ -44,6 +45,9 @@ func TestLeaf(t *testing.T) {
 	full.Principal, full.Peer, full.Account, full.Computer = long, long, long, long
 	for range MaxPostings {
 		full.Postings = append(full.Postings, Posting{long, math.MinInt64})
+	}
+	for range MaxUsed {
+		full.Used = append(full.Used, Quantity{long, math.MaxUint64})
 	}
 	if leaf, err := full.Leaf(); err != nil || len(leaf) > MaxLeaf {
 		t.Errorf("the largest leaf has %d bytes, %v", len(leaf), err)

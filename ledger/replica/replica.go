@@ -10,10 +10,12 @@
 // A decision that panics is a refusal, on every replica the same. An entry
 // that cannot be read, or an event that cannot be recorded, panics out of
 // Apply: what the log holds is agreed, so a peer that cannot follow must
-// stop rather than go its own way.
+// stop rather than go its own way. So does a replica whose journal cannot be
+// written, or holds another history than what the log brings.
 package replica
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +26,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/journal"
 	"github.com/slapmesh/slapmesh/ledger/view"
 )
 
@@ -38,6 +41,10 @@ type Log interface {
 type Config struct {
 	// Log receives what a person should know. Default: nothing is logged.
 	Log *slog.Logger
+
+	// Journal keeps the history of what was decided. Nobody else may append
+	// to it. Default: history is not kept.
+	Journal *journal.Journal
 
 	// History is how many changes are kept for those who follow: who is
 	// further behind gets everything again. Default 65536.
@@ -61,13 +68,16 @@ type Replica struct {
 	board   *view.Board
 	history history
 	log     atomic.Pointer[Log]
+	failed  chan struct{}
 }
 
 // New returns a replica of a mesh that is not founded. It fills as the log
 // calls Apply and Restore.
 func New(cfg Config) *Replica {
 	cfg = cfg.withDefaults()
-	return &Replica{cfg: cfg, board: view.New(ledger.NewState()), history: history{limit: cfg.History}}
+	s := ledger.NewState()
+	s.Chronicle()
+	return &Replica{cfg: cfg, board: view.New(s), history: history{limit: cfg.History}, failed: make(chan struct{})}
 }
 
 // Attach gives the replica the log to which it proposes. The log is opened
@@ -81,6 +91,7 @@ func (r *Replica) Apply(index uint64, at time.Time, commands [][]byte) [][]byte 
 	r.board.Update(func(s *ledger.State) []ledger.Change {
 		at = s.Advance(index, at)
 		var changes []ledger.Change
+		var entries []journal.Entry
 		for n, data := range commands {
 			p, c, err := ledger.Parse(data)
 			if err != nil {
@@ -89,7 +100,9 @@ func (r *Replica) Apply(index uint64, at time.Time, commands [][]byte) [][]byte 
 			events, err := r.decide(s, c, ledger.Context{At: at, Principal: p})
 			replies[n] = ledger.EncodeReply(err)
 			changes = append(changes, s.Evolve(events...)...)
+			entries = append(entries, entriesOf(s, index, p, s.TakeFacts())...)
 		}
+		r.write(entries)
 		r.history.add(index, changes)
 		return changes
 	})
@@ -109,35 +122,32 @@ func (r *Replica) decide(s *ledger.State, c ledger.Command, x ledger.Context) (e
 
 // Snapshot captures the state in constant time. What it returns writes the
 // state while Apply goes on.
-func (r *Replica) Snapshot() (io.WriterTo, error) { return snapshot{r.board.View()}, nil }
-
-type snapshot struct{ state *ledger.State }
-
-// WriteTo writes the snapshot.
-func (s snapshot) WriteTo(w io.Writer) (int64, error) {
-	counted := &counter{w: w}
-	err := s.state.WriteSnapshot(counted)
-	return counted.n, err
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
+func (r *Replica) Snapshot() (io.WriterTo, error) {
+	s := snapshot{state: r.board.View(), journal: r.cfg.Journal}
+	if s.journal != nil {
+		s.end = s.journal.Frontier()
+	}
+	return s, nil
 }
 
 // Restore replaces the state by that of a snapshot. If it fails, the state
 // is as it was.
 func (r *Replica) Restore(from io.Reader) error {
-	s, err := ledger.ReadSnapshot(from)
+	buffered := bufio.NewReaderSize(from, 1<<16)
+	end, told, err := readFrontier(buffered)
 	if err != nil {
 		return fmt.Errorf("replica: restore: %w", err)
 	}
+	s, err := ledger.ReadSnapshot(buffered)
+	if err != nil {
+		return fmt.Errorf("replica: restore: %w", err)
+	}
+	if told || r.cfg.Journal != nil {
+		if err := r.restoreJournal(end, s); err != nil {
+			return fmt.Errorf("replica: restore: %w", err)
+		}
+	}
+	s.Chronicle()
 	r.history.reset(s.Index())
 	r.board.Restart(s)
 	return nil

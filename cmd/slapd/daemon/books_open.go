@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/journal"
 	"github.com/slapmesh/slapmesh/ledger/remote"
 	"github.com/slapmesh/slapmesh/mesh"
 )
@@ -15,6 +16,13 @@ import (
 // last, and its seat, if it has one.
 func (d *Daemon) openBooks(context.Context) (err error) {
 	b := d.books
+	if d.journal, err = journal.Open(d.folder.file("journal"), journal.Options{Log: d.log.With("part", "journal")}); err != nil {
+		return err
+	}
+	d.closers = append(d.closers, d.journal.Close)
+	if err := d.openHistory(); err != nil {
+		return err
+	}
 	d.rpc.mux.Handle("/ledger/", http.HandlerFunc(b.serve))
 	number, err := d.folder.rememberedSeat()
 	if err != nil {
@@ -27,6 +35,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 	}
 	d.closers = append(d.closers, b.Close)
 	d.loops = append(d.loops,
+		loop{"journal", d.journal.Run},
 		loop{"slice", b.followSlice},
 		loop{"catching up", b.catchUp},
 		loop{"leader", b.followLeader},
@@ -190,17 +199,19 @@ func (b *books) watchDisk(ctx context.Context) error {
 		b.mu.Lock()
 		s, switched := b.seat, b.switched
 		b.mu.Unlock()
-		var failed <-chan struct{}
+		var failed, unwritten <-chan struct{}
 		if s != nil {
-			failed = s.node.Failed()
+			failed, unwritten = s.node.Failed(), s.Failed()
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-switched:
+			continue
 		case <-failed:
-			return fmt.Errorf("the disk of %s failed, is full, or hangs, so this peer keeps the ledger no longer: see the messages above; make room or mend it, then start slapd again: what was acknowledged is kept", b.d.folder.path)
+		case <-unwritten:
 		}
+		return fmt.Errorf("the disk of %s failed, is full, or hangs, so this peer keeps the ledger no longer: see the messages above; make room or mend it, then start slapd again: what was acknowledged is kept", b.d.folder.path)
 	}
 }
 

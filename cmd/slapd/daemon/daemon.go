@@ -22,6 +22,8 @@ import (
 	"github.com/slapmesh/slapmesh/consensus"
 	"github.com/slapmesh/slapmesh/consensus/voters"
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/journal"
+	"github.com/slapmesh/slapmesh/ledger/journal/exchange"
 	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/mesh/tunnel"
 	"github.com/slapmesh/slapmesh/partition"
@@ -81,6 +83,8 @@ type Daemon struct {
 	mesh    *mesh.Mesh
 	rpc     *rpc
 	books   *books
+	journal *journal.Journal // history, for as far as this peer has it
+	history *exchange.Exchange
 	agent   *partition.Agent
 	tunnels *tunnel.Manager
 	rest    *rest.Server

@@ -73,6 +73,19 @@ func TestInstanceIsUsedFromAnotherHost(t *testing.T) {
 		return err
 	})
 	a.set("cache", protocol.RequestDestroyed)
+	w.until("what was carried is billed", func() error {
+		s, err := a.Statement(t.Context(), "")
+		if err != nil {
+			return err
+		}
+		bill := only(t, s.Pays)
+		// The large value went in and out, with a few words; what was said on
+		// its own host is nobody's to count.
+		if bill.Until != nil && bill.Used.Network >= 2*uint64(len(large)) && bill.Used.Network < 2*uint64(len(large))+1000 {
+			return nil
+		}
+		return fmt.Errorf("%d bytes to %v, ended %v", bill.Used.Network, bill.Billed, bill.Until)
+	})
 }
 
 // twoHosts makes two networks and a cable between them.

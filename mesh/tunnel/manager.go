@@ -233,7 +233,7 @@ func (e *entrance) carry(ctx context.Context, c net.Conn) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { reset(stream) })()
-	splice(c, &answered{Conn: stream})
+	splice(c, &answered{Conn: stream}, nil)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slapmesh/slapmesh/mesh"
@@ -30,6 +31,10 @@ type ServeConfig struct {
 	Authorize func(peer mesh.PeerID, address netip.AddrPort) error
 	// Dial connects to an instance of this computer. Default: TCP.
 	Dial func(ctx context.Context, address netip.AddrPort) (net.Conn, error)
+	// Count returns where the bytes that are carried to and from an address
+	// are added up, or nil for nowhere. It is asked once for each connection.
+	// A byte counts when it has been handed on. Default: nowhere.
+	Count func(address netip.AddrPort) *atomic.Uint64
 	// Connections bounds how many are open, ConnectionsPerPeer how many from
 	// one peer. Default 4096 and 1024.
 	Connections        int
@@ -46,6 +51,9 @@ func (c ServeConfig) withDefaults() (ServeConfig, error) {
 		c.Dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", a.String())
 		}
+	}
+	if c.Count == nil {
+		c.Count = func(netip.AddrPort) *atomic.Uint64 { return nil }
 	}
 	if c.Connections <= 0 {
 		c.Connections = defaultConnections
@@ -93,7 +101,7 @@ type server struct {
 // serve answers one stream and carries it to the instance.
 func (s *server) serve(ctx context.Context, stream net.Conn) {
 	defer context.AfterFunc(ctx, func() { reset(stream) })()
-	instance, answer, err := s.connect(ctx, stream)
+	instance, address, answer, err := s.connect(ctx, stream)
 	if err != nil {
 		s.config.Log.Debug("tunnel refused", "peer", mesh.PeerOf(stream).Short(), "err", err)
 	}
@@ -107,35 +115,35 @@ func (s *server) serve(ctx context.Context, stream net.Conn) {
 		reset(instance)
 		return
 	}
-	splice(stream, instance)
+	splice(stream, instance, s.config.Count(address))
 }
 
 // connect reads what the peer wants, and dials it. A connection that it
 // returns is counted.
-func (s *server) connect(ctx context.Context, stream net.Conn) (_ net.Conn, answer byte, err error) {
+func (s *server) connect(ctx context.Context, stream net.Conn) (_ net.Conn, address netip.AddrPort, answer byte, err error) {
 	peer := mesh.PeerOf(stream)
 	ctx, cancel := context.WithTimeout(ctx, greeting)
 	defer cancel()
 	inTime := context.AfterFunc(ctx, func() { reset(stream) })
-	address, err := readHeader(stream)
+	address, err = readHeader(stream)
 	if !inTime() {
-		return nil, answerMalformed, context.Cause(ctx)
+		return nil, address, answerMalformed, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, answerMalformed, err
+		return nil, address, answerMalformed, err
 	}
 	if err := s.config.Authorize(peer, address); err != nil {
-		return nil, answerForbidden, err
+		return nil, address, answerForbidden, err
 	}
 	if !s.open.enter(peer) {
-		return nil, answerBusy, errAnswer[answerBusy]
+		return nil, address, answerBusy, errAnswer[answerBusy]
 	}
 	instance, err := s.config.Dial(ctx, address)
 	if err != nil {
 		s.open.leave(peer)
-		return nil, answerDown, err
+		return nil, address, answerDown, err
 	}
-	return instance, answerYes, nil
+	return instance, address, answerYes, nil
 }
 
 // A count bounds how many connections are open, in all and for each peer.

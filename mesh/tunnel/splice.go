@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // A resetter ends a connection so that the other end gets an error, as the
@@ -26,15 +27,16 @@ func reset(c net.Conn) {
 
 // splice carries bytes both ways until both directions ended, or one failed.
 // The end of one direction is passed on and leaves the other open; a failure
-// resets both connections.
-func splice(a, b net.Conn) {
+// resets both connections. The bytes of both directions are added to carried,
+// if it is not nil.
+func splice(a, b net.Conn, carried *atomic.Uint64) {
 	var wg sync.WaitGroup
 	broken := sync.OnceFunc(func() {
 		reset(a)
 		reset(b)
 	})
 	one := func(to, from net.Conn) {
-		err := carry(to, from)
+		err := carry(to, from, carried)
 		if err == nil {
 			err = closeWrite(to)
 		}
@@ -58,12 +60,16 @@ const (
 )
 
 // carry copies until from ends, and returns what failed, if anything did.
-func carry(to io.Writer, from io.Reader) error {
+func carry(to io.Writer, from io.Reader, carried *atomic.Uint64) error {
 	buffer := make([]byte, bufferMin)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
+			written, err := to.Write(buffer[:n])
+			if carried != nil {
+				carried.Add(uint64(max(0, written)))
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -178,6 +179,40 @@ func TestHalfClosePassesThrough(t *testing.T) {
 		t.Errorf("read %q, %v", got, err)
 	}
 	_, _ = c.Close(), s.Close()
+}
+
+// TestCount adds up the bytes of all connections, both ways and nothing
+// besides.
+func TestCount(t *testing.T) {
+	var carried atomic.Uint64
+	var counted netip.AddrPort
+	r := newRig(t, func(_ *tunnel.Config, c *tunnel.ServeConfig) {
+		c.Count = func(a netip.AddrPort) *atomic.Uint64 {
+			counted = a
+			return &carried
+		}
+	})
+	for range 3 {
+		c := r.dial(t)
+		s := r.accept(t)
+		question, answer := make([]byte, 1_000_003), make([]byte, 70_001)
+		go func() {
+			_, _ = c.Write(question)
+			_ = c.CloseWrite()
+		}()
+		if n, err := io.Copy(io.Discard, s); int(n) != len(question) || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		_, _ = s.Write(answer)
+		_ = s.CloseWrite()
+		if n, err := io.Copy(io.Discard, c); int(n) != len(answer) || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		_, _ = c.Close(), s.Close()
+	}
+	if want := uint64(3 * (1_000_003 + 70_001)); carried.Load() != want || counted != r.address {
+		t.Errorf("%d bytes of %s are counted, want %d of %s", carried.Load(), counted, want, r.address)
+	}
 }
 
 // A server that speaks first is heard.

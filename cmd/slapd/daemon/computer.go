@@ -96,7 +96,7 @@ func (d *Daemon) openComputer(ctx context.Context) error {
 		}
 		d.closers = append(d.closers, metered.close)
 		d.loops = append(d.loops, loop{"meter", metered.run(d.books)})
-		host = metered
+		host, d.metered = metered, metered
 	}
 	d.partitions = host
 	changed, stop := d.books.Subscribe(ledger.TopicComputer(ledger.ComputerID(d.mesh.Self())))

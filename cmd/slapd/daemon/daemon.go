@@ -107,6 +107,7 @@ type Daemon struct {
 	rumours  chan mesh.PeerID
 
 	partitions partition.Host
+	metered    *meteredHost // the same, if it is this computer
 
 	closers []func() error // to be run last to first
 	loops   []loop

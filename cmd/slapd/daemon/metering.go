@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
@@ -20,8 +21,9 @@ type meteredHost struct {
 	kernel *kernel.Kernel
 	warn   func(msg string, args ...any)
 
-	mu     sync.Mutex
-	gauges map[int]*gauge
+	mu      sync.Mutex
+	gauges  map[int]*gauge
+	carried map[ledger.InstanceID]*atomic.Uint64 // bytes, since this daemon began
 }
 
 var _ partition.Host = (*meteredHost)(nil)
@@ -82,7 +84,7 @@ func (d *Daemon) openMeter(host *partition.Computer) (*meteredHost, error) {
 	}
 	return &meteredHost{
 		Computer: host, meter: m, kernel: kernel.Open(""), warn: d.log.With("part", "meter").Warn,
-		gauges: make(map[int]*gauge),
+		gauges: make(map[int]*gauge), carried: make(map[ledger.InstanceID]*atomic.Uint64),
 	}, nil
 }
 
@@ -97,10 +99,26 @@ func (h *meteredHost) track(ctx context.Context, id ledger.InstanceID, n int) {
 	g = &gauge{host: h, partition: n, instance: id}
 	h.gauges[n] = g
 	h.mu.Unlock()
-	err := h.meter.Track(ctx, id, n, &kernel.Partition{Kernel: h.kernel, PID: g.pid, Folder: h.Data(n)})
+	err := h.meter.Track(ctx, id, n, &kernel.Partition{
+		Kernel: h.kernel, PID: g.pid, Folder: h.Data(n), Carried: h.counter(id).Load,
+	})
 	if err != nil {
 		h.warn("instance is not measured, so what it uses is not billed", "instance", id, "err", err)
 	}
+}
+
+// counter returns where the bytes are added up that tunnels carry for an
+// instance. It is the same as long as the instance is here: connections
+// outlive stops and starts.
+func (h *meteredHost) counter(id ledger.InstanceID) *atomic.Uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, ok := h.carried[id]
+	if !ok {
+		n = new(atomic.Uint64)
+		h.carried[id] = n
+	}
+	return n
 }
 
 // gauge returns what measures a partition.
@@ -144,6 +162,7 @@ func (h *meteredHost) Destroy(ctx context.Context, n int) error {
 		}
 		h.mu.Lock()
 		delete(h.gauges, n)
+		delete(h.carried, g.instance)
 		h.mu.Unlock()
 		g.close()
 	}

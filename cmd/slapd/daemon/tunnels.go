@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
@@ -26,13 +27,24 @@ func (d *Daemon) openTunnels(context.Context) (err error) {
 		return err
 	}
 	streams := d.mesh.Listen(mesh.KindTunnel)
-	serve := tunnel.ServeConfig{Authorize: d.authorizeTunnel, Log: d.log.With("part", "tunnels")}
+	serve := tunnel.ServeConfig{Authorize: d.authorizeTunnel, Count: d.countTunnel, Log: d.log.With("part", "tunnels")}
 	d.loops = append(d.loops,
 		loop{"tunnels", d.tunnels.Run},
 		loop{"tunnelled services", d.runTunnels},
 		loop{"tunnels from others", func(ctx context.Context) error { return tunnel.Serve(ctx, streams, serve) }},
 	)
 	return nil
+}
+
+// countTunnel returns where the bytes of an instance of this computer are
+// added up. They are counted here and nowhere else: who connects may belong to
+// anybody.
+func (d *Daemon) countTunnel(address netip.AddrPort) *atomic.Uint64 {
+	i, ok := d.books.View().InstanceAt(address.Addr())
+	if !ok || d.metered == nil {
+		return nil
+	}
+	return d.metered.counter(i.ID)
 }
 
 // runTunnels keeps a listener on the address of every instance of this peer's

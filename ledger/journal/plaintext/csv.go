@@ -17,7 +17,7 @@ type csvWriter struct {
 }
 
 var csvHeader = []string{
-	"entry", "log_index", "time", "kind", "principal", "peer", "account", "instance", "computer",
+	"entry", "log_index", "time", "kind", "principal", "peer", "account", "instance", "computer", "used",
 	"posting", "posting_account", "amount", "micro_credits",
 }
 
@@ -35,7 +35,7 @@ func (w *csvWriter) entry(e *journal.Entry) {
 	for i, p := range e.Postings {
 		w.row(
 			strconv.FormatUint(e.N, 10), strconv.FormatUint(e.Index, 10), moment(e.At), guard(e.Kind), guard(e.Principal),
-			guard(e.Peer), guard(e.Account), instance, guard(e.Computer),
+			guard(e.Peer), guard(e.Account), instance, guard(e.Computer), guard(used(e)),
 			strconv.Itoa(i+1), guard(p.Account), credits(p.Amount), strconv.FormatInt(int64(p.Amount), 10),
 		)
 	}

@@ -93,6 +93,7 @@ func FuzzWrite(f *testing.F) {
 		}
 		e := journal.Entry{
 			N: n, At: journal.UnixNano(n), Kind: a, Principal: b, Peer: a, Account: b, Instance: n, Computer: a + b,
+			Used:     []journal.Quantity{{Unit: b, Amount: n}, {Unit: a, Amount: 1}},
 			Postings: []journal.Posting{{Account: a, Amount: journal.Amount(amount)}, {Account: b, Amount: -journal.Amount(amount)}},
 		}
 		var out strings.Builder
@@ -121,6 +122,11 @@ func readJSON(t *testing.T, text string, e journal.Entry) {
 	if len(have) != 2 || h.Entry != e.N || h.Kind != e.Kind || h.Principal != e.Principal || h.Computer != e.Computer || h.Instance != e.Instance {
 		t.Errorf("%+v is read as %+v", e, h)
 	}
+	for i, q := range e.Used {
+		if h.Used[i] != jsonUsed(q) {
+			t.Errorf("%+v is read as %+v", q, h.Used[i])
+		}
+	}
 	for i, p := range e.Postings {
 		if h.Postings[i] != (jsonPosting{p.Account, credits(p.Amount), p.Amount}) {
 			t.Errorf("%+v is read as %+v", p, h.Postings[i])
@@ -137,11 +143,11 @@ func readCSV(t *testing.T, text string, e journal.Entry) {
 	unguarded := func(field string) string { return strings.TrimPrefix(field, "'") }
 	for i, p := range e.Postings {
 		row := rows[1+i]
-		if unguarded(row[3]) != e.Kind || unguarded(row[4]) != e.Principal || unguarded(row[8]) != e.Computer || unguarded(row[10]) != p.Account ||
-			row[11] != credits(p.Amount) || row[12] != strconv.FormatInt(int64(p.Amount), 10) {
+		if unguarded(row[3]) != e.Kind || unguarded(row[4]) != e.Principal || unguarded(row[8]) != e.Computer || unguarded(row[9]) != used(&e) || unguarded(row[11]) != p.Account ||
+			row[12] != credits(p.Amount) || row[13] != strconv.FormatInt(int64(p.Amount), 10) {
 			t.Errorf("%+v is read as %q", p, row)
 		}
-		for _, field := range append(row[:10:10], row[10]) {
+		for _, field := range row[:12] {
 			if field != "" && strings.ContainsRune("=+-@", rune(field[0])) {
 				t.Errorf("a spreadsheet computes %q", field)
 			}

@@ -26,7 +26,13 @@ type jsonEntry struct {
 	Account   string        `json:"account,omitempty"`
 	Instance  uint64        `json:"instance,omitempty"`
 	Computer  string        `json:"computer,omitempty"`
+	Used      []jsonUsed    `json:"used,omitempty"`
 	Postings  []jsonPosting `json:"postings"`
+}
+
+type jsonUsed struct {
+	Unit   string `json:"unit"`
+	Amount uint64 `json:"amount"`
 }
 
 // A jsonPosting says its sum twice: as text, which every reader keeps exact,
@@ -43,6 +49,9 @@ func (w *jsonWriter) entry(e *journal.Entry) {
 	line := jsonEntry{
 		Entry: e.N, LogIndex: e.Index, Time: moment(e.At), Kind: e.Kind, Principal: e.Principal, Peer: e.Peer,
 		Account: e.Account, Instance: e.Instance, Computer: e.Computer, Postings: make([]jsonPosting, len(e.Postings)),
+	}
+	for _, q := range e.Used {
+		line.Used = append(line.Used, jsonUsed(q))
 	}
 	for i, p := range e.Postings {
 		line.Postings[i] = jsonPosting{p.Account, credits(p.Amount), p.Amount}

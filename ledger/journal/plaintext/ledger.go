@@ -37,7 +37,7 @@ commodity %s
 `
 
 // ledgerTags are all tags, declared at the head.
-var ledgerTags = []string{"entry", "log", "time", "kind", "principal", "peer", "account", "instance", "computer", "name"}
+var ledgerTags = []string{"entry", "log", "time", "kind", "principal", "peer", "account", "instance", "computer", "used", "name"}
 
 func (w *ledgerWriter) begin(o Options) {
 	w.printf(ledgerHead, percent(o.Mesh), currency)

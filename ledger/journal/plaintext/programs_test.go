@@ -37,6 +37,9 @@ func history(rng *rand.Rand, n int) ([]journal.Entry, map[string]journal.Amount)
 		e := &entries[i]
 		*e = journal.Entry{N: uint64(i), Index: uint64(i / 3), At: moment, Kind: "charged", Principal: name(rng), Instance: rng.Uint64N(3)}
 		e.Peer, e.Account, e.Computer = name(rng), name(rng), name(rng)
+		if rng.IntN(2) == 0 {
+			e.Used = []journal.Quantity{{Unit: "core-nanoseconds", Amount: rng.Uint64()}, {Unit: name(rng), Amount: 1}}
+		}
 		if rng.IntN(20) == 0 {
 			e.Kind = name(rng)
 		}

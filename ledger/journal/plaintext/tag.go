@@ -2,6 +2,7 @@ package plaintext
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/slapmesh/slapmesh/ledger/journal"
 )
@@ -24,5 +25,20 @@ func tagsOf(e *journal.Entry) []tag {
 	if e.Instance != 0 {
 		tags = append(tags, tag{"instance", strconv.FormatUint(e.Instance, 10)})
 	}
+	if len(e.Used) > 0 {
+		tags = append(tags, tag{"used", used(e)})
+	}
 	return tags
+}
+
+// used says what was billed in one line, such as "12 requests + 4096 network-bytes".
+func used(e *journal.Entry) string {
+	var b strings.Builder
+	for i, q := range e.Used {
+		if i > 0 {
+			b.WriteString(" + ")
+		}
+		b.WriteString(strconv.FormatUint(q.Amount, 10) + " " + q.Unit)
+	}
+	return b.String()
 }

@@ -216,15 +216,15 @@ func (c StopShort) decide(s *State, x Context) ([]Event, error) {
 	var events []Event
 	for account := range s.Overdue(x.At) {
 		for i := range s.Instances(account) {
-			if i.Requested != InstanceStarted {
-				continue
+			if i.Requested != InstanceStarted || i.Parent != 0 {
+				continue // a tree follows its root
 			}
-			if len(events) == MaxStopped {
+			if len(events) >= MaxStopped {
 				return events, nil
 			}
 			now := i
-			now.Requested = InstanceStopped
-			events = append(events, s.changed(x, i, now)...)
+			s.ask(&now, InstanceStopped)
+			events = append(events, s.turn(x, i, now)...)
 		}
 	}
 	return events, nil

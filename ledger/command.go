@@ -111,7 +111,7 @@ func parseBilling(kind string, data []byte) (Command, error) {
 	case ReportUsage{}.Kind():
 		return parse[ReportUsage](data)
 	default:
-		return nil, fmt.Errorf("parse command: unknown kind %q", kind)
+		return parseTrees(kind, data)
 	}
 }
 

@@ -16,6 +16,9 @@ func FuzzParse(f *testing.F) {
 		Request{Reference: "a", Parameters: params("x", "1")},
 		Request{Reference: "a", Needs: Needs{1000, 1 << 30, 1}},
 		CreateToken{Expires: noon},
+		Request{Reference: "a", Parent: 1},
+		Rename{1, "b"},
+		Bang{1, "look"},
 		Report{Instances: []InstanceReport{{ID: 1, Ports: map[string]uint16{"x": 1}}}},
 	} {
 		data, err := Encode(AsPeer("p1"), c)

@@ -68,6 +68,18 @@ type Instance struct {
 
 	Needs Needs `cbor:"30,keyasint,omitzero"` // what it holds of its computer while it holds the partition
 
+	// Parent is the instance that requested this one, and Root the first one
+	// of its tree; both are zero for a root. Of what its parent forbids, Asked
+	// is what is asked of it all the same: see [State.Tree].
+	Parent InstanceID    `cbor:"38,keyasint,omitempty"`
+	Root   InstanceID    `cbor:"39,keyasint,omitempty"`
+	Asked  InstanceState `cbor:"40,keyasint,omitempty"`
+
+	// Stamp changes exactly when something changes that the instance can see.
+	// It is strictly later each time, in microseconds. Zero in an instance of
+	// which nothing has changed since rules 3.
+	Stamp time.Time `cbor:"43,keyasint,omitzero"`
+
 	Created time.Time `cbor:"20,keyasint"`
 	Changed time.Time `cbor:"21,keyasint"` // when anything above changed last
 }

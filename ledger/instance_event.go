@@ -32,7 +32,7 @@ func (e Allocated) evolve(s *State) {
 	s.counters.Instance = i.ID
 	s.takeAddress()
 	s.take(i.Computer, i.Partition, i.Needs)
-	s.setInstance(i)
+	s.record(i)
 	s.supplyFor(i)
 	if e.Charge.Instance != 0 {
 		s.setCharge(e.Charge)
@@ -56,7 +56,7 @@ func (e Changed) about() subject { return e.Instance.subject() }
 func (e Changed) evolve(s *State) {
 	was, _ := s.Instance(e.Instance.ID)
 	s.resize(was, e.Instance)
-	s.setInstance(e.Instance)
+	s.record(e.Instance)
 	if e.Instance.Requested != InstanceDestroyed {
 		s.supplyFor(e.Instance)
 	}
@@ -85,7 +85,7 @@ func (e Observed) about() subject {
 	return about
 }
 
-func (e Observed) evolve(s *State) { s.setInstance(e.Instance) }
+func (e Observed) evolve(s *State) { s.record(e.Instance) }
 
 // Freed says that an instance is gone, and its partition and address with it.
 type Freed struct{ Instance Instance }
@@ -102,7 +102,7 @@ func (e Freed) evolve(s *State) {
 	i := e.Instance
 	was, _ := s.Instance(i.ID)
 	s.returnAddress(i.Address)
-	s.setInstance(i)
+	s.record(i)
 	s.release(i.Computer, i.Partition, was.Needs)
 	if c, ok := s.Charge(i.ID); ok {
 		s.reserve(c.Payer, -c.Reserved)
@@ -113,11 +113,22 @@ func (e Freed) evolve(s *State) {
 	s.counters.Grave++
 	s.setGrave(grave{s.counters.Grave, i.ID})
 	if s.graves.len() > MaxDestroyed {
-		k, oldest, _ := s.graves.first()
-		drop(s, &s.graves, k)
-		s.dropInstance(oldest.Instance)
-		s.dropCharge(oldest.Instance)
+		s.forgetGrave()
 	}
+}
+
+// forgetGrave forgets the instance that was destroyed longest ago, unless some
+// that it requested are still known: those are found by its name.
+func (s *State) forgetGrave() {
+	k, oldest, _ := s.graves.first()
+	drop(s, &s.graves, k)
+	for range s.Children(oldest.Instance) {
+		s.counters.Grave++
+		s.setGrave(grave{s.counters.Grave, oldest.Instance})
+		return
+	}
+	s.dropInstance(oldest.Instance)
+	s.dropCharge(oldest.Instance)
 }
 
 // subject returns whom an event about i concerns.

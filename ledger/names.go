@@ -59,6 +59,8 @@ const (
 	MaxTypes      = 64        // types of one release
 	MaxPorts      = 64        // named ports of one instance
 	MaxAvoid      = 64        // computers that a request avoids
+	MaxTreeDepth  = 8         // instances on the way from a root down, itself included
+	MaxTree       = 1_000     // instances below a root
 	keptTokenDays = 7         // days that a dead token is kept, for retries
 	digestPrefix  = "sha256:" // of a ReleaseDigest
 	digestBytes   = 32        // of every digest

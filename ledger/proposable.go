@@ -19,8 +19,11 @@ func (StopShort) rules() uint64   { return RulesOfMoney }
 func (ReviewBill) rules() uint64  { return RulesOfMoney }
 func (ReportUsage) rules() uint64 { return RulesOfMoney }
 
+func (Rename) rules() uint64 { return RulesOfProjects }
+func (Bang) rules() uint64   { return RulesOfProjects }
+
 func (c Request) rules() uint64 {
-	if c.Needs != (Needs{}) || c.ReplaceNeeds {
+	if c.Needs != (Needs{}) || c.ReplaceNeeds || c.Parent != 0 {
 		return RulesOfProjects
 	}
 	if c.Where != "" || c.Policy != "" {

@@ -27,6 +27,9 @@ func TestRules(t *testing.T) {
 		{Pay{}, false},
 		{ReportUsage{}, false},
 		{SetState{}, true},
+		{Request{Reference: "b", Parent: 1}, false},
+		{Rename{}, false},
+		{Bang{}, false},
 	} {
 		if err := w.Proposable(test.command); (err == nil) != test.old || err != nil && !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%#v: %v", test.command, err)

@@ -117,31 +117,6 @@ func (s *State) Instance(id InstanceID) (Instance, bool) {
 	return s.instances.get(Key{N: uint64(id)})
 }
 
-// InstanceByReference returns the instance that an account calls so, or the
-// one that it called so before it was destroyed, while that is remembered.
-func (s *State) InstanceByReference(account AccountName, ref Reference) (Instance, bool) {
-	id, ok := s.references.Get(Key{A: string(account), B: string(ref)})
-	if !ok {
-		return Instance{}, false
-	}
-	return s.Instance(id)
-}
-
-// Instances iterates over the instances of an account by reference, those
-// included that were destroyed lately (see [Instance.Settled]).
-func (s *State) Instances(account AccountName) iter.Seq[Instance] {
-	return func(yield func(Instance) bool) {
-		for k, id := range s.references.From(Key{A: string(account)}) {
-			if k.A != string(account) {
-				return
-			}
-			if i, ok := s.Instance(id); ok && !yield(i) {
-				return
-			}
-		}
-	}
-}
-
 // AllInstances iterates over the instances of all accounts by id.
 func (s *State) AllInstances() iter.Seq[Instance] { return values(s.instances.all()) }
 

@@ -63,7 +63,7 @@ func TestReplicasAgree(t *testing.T) {
 			t.Errorf("seed %d: only %d of %d commands changed anything", seed, accepted, steps)
 		}
 	}
-	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}} {
+	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, Renamed{}, Banged{}} {
 		if kind := fmt.Sprintf("%T", e); kinds[kind] == 0 {
 			t.Errorf("nothing was ever %s: the random commands are not what they were meant to be", kind)
 		}
@@ -144,9 +144,10 @@ func (f *followed) update(r *rand.Rand) {
 			f.Fatalf("slice of %s at %d: %s", id, f.Index(), difference(want, got))
 		}
 		for i := range f.slices[id].Instances(v.Account) {
-			want, ok := f.InstanceByReference(v.Account, i.Reference)
-			if got, _ := f.slices[id].InstanceByReference(v.Account, i.Reference); !ok || got.ID != want.ID {
-				f.Fatalf("slice of %s: %s is %s, want %s", id, i.Reference, got.ID, want.ID)
+			path := Reference(f.slices[id].Path(i))
+			want, ok := f.InstanceByReference(v.Account, path)
+			if got, _ := f.slices[id].InstanceByReference(v.Account, path); !ok || got.ID != want.ID {
+				f.Fatalf("slice of %s: %s is %s, want %s", id, path, got.ID, want.ID)
 			}
 		}
 	}
@@ -236,6 +237,9 @@ func (w *world) check() error {
 	if err := w.checkMoney(); err != nil {
 		return err
 	}
+	if err := w.checkTrees(); err != nil {
+		return err
+	}
 	var sum Hash
 	for _, id := range tables {
 		shelf, _ := w.shelf(id)
@@ -291,6 +295,8 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 		return p, Publish{Digest: DigestOf(profileOf(name, version)), Profile: profileOf(name, version), Name: name, Version: version, Types: []string{"default", "big"}}
 	case n < 29:
 		return p, SetSupply{ComputerID(peer), DigestOf(profileOf(name, version)), SupplyState(pick("available", "destroyed"))}
+	case n < 38:
+		return randomTree(r, w, p, peer, randomRequest(r, reference, DigestOf(profileOf(name, version))))
 	case n < 56:
 		return p, randomRequest(r, reference, DigestOf(profileOf(name, version)))
 	case n < 68:

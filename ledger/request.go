@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -56,13 +57,17 @@ type Request struct {
 	// its value, unless ReplaceNeeds is set.
 	Needs        Needs `cbor:"15,keyasint,omitzero"`
 	ReplaceNeeds bool  `cbor:"18,keyasint,omitempty"`
+
+	// Parent is the instance that requests this one, whose account it will
+	// belong to and in which it is named. Its computer may ask so.
+	Parent InstanceID `cbor:"24,keyasint,omitempty"`
 }
 
 // Kind returns "request".
 func (Request) Kind() string { return "request" }
 
 func (c Request) decide(s *State, x Context) ([]Event, error) {
-	account, err := x.Principal.account(c.Account)
+	account, err := c.requester(s, x)
 	if err != nil {
 		return nil, err
 	}
@@ -79,11 +84,14 @@ func (c Request) decide(s *State, x Context) ([]Event, error) {
 	if !ok {
 		return nil, refuse(ErrNotFound, "request %s: release %s is not published", c.Reference, c.Release)
 	}
-	if was, ok := s.InstanceByReference(account, c.Reference); ok && !was.Settled() {
+	if was, ok := s.named(account, c.Reference, c.Parent); ok && !was.Settled() {
 		return c.change(s, x, was, release)
 	}
 	if c.State == InstanceDestroyed {
 		return nil, nil // it is
+	}
+	if err := c.mayEnter(s, account, release); err != nil {
+		return nil, err
 	}
 	return c.allocate(s, x, account, release)
 }
@@ -170,9 +178,8 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter, Where: c.Where, Policy: c.Policy, Needs: c.Needs,
 		Requested: InstanceStarted, State: InstanceWaiting, Generation: 1, Created: x.At, Changed: x.At,
 	}
-	if c.State != "" {
-		now.Requested = c.State
-	}
+	now.enter(s, c.Parent)
+	s.ask(&now, cmp.Or(c.State, InstanceStarted))
 	if now.Type, err = c.typeOf(release, ""); err != nil {
 		return nil, err
 	}
@@ -282,12 +289,12 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 		return nil, err
 	}
 	if c.State != "" {
-		now.Requested = c.State
+		s.ask(&now, c.State)
 	}
 	if err := s.mayStart(was, now); err != nil {
 		return nil, err
 	}
-	return s.changed(x, was, now), nil
+	return s.turn(x, was, now), nil
 }
 
 // refilter notes what the computer of an instance must be from now on, if it
@@ -315,12 +322,13 @@ func (c Request) refilter(s *State, was Instance, now *Instance) error {
 
 // changed returns the event that makes now of was, if they differ. If the
 // partition has to act, the generation rises and the observed state begins
-// anew. What a stopped instance will be once it is started is no reason.
+// anew. What a stopped instance will be once it is started is no reason. See
+// [State.turn] for what follows from it.
 func (s *State) changed(x Context, was, now Instance) []Event {
 	turned := now.Requested != was.Requested
 	other := now.Release != was.Release || now.Type != was.Type ||
-		!maps.EqualFunc(now.Parameters, was.Parameters, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
-	if !turned && !other && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy && now.Needs == was.Needs {
+		!sameParameters(now.Parameters, was.Parameters)
+	if !turned && !other && now.Asked == was.Asked && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy && now.Needs == was.Needs {
 		return nil
 	}
 	act := turned || other && now.Requested == InstanceStarted
@@ -380,9 +388,12 @@ func (c SetState) decide(s *State, x Context) ([]Event, error) {
 		return nil, refuse(ErrConflict, "instance %s: it is being destroyed", c.Reference)
 	}
 	now := was
-	now.Requested = c.State
+	s.ask(&now, c.State)
+	if now.Asked != "" {
+		return nil, refuse(ErrConflict, "instance %s: %s, which requested it, is %s: start that first", s.Path(was), s.above(was), now.Requested)
+	}
 	if err := s.mayStart(was, now); err != nil {
 		return nil, err
 	}
-	return s.changed(x, was, now), nil
+	return s.turn(x, was, now), nil
 }

@@ -197,7 +197,7 @@ func (s *State) owners(v any) (AccountName, ComputerID) {
 	case Token:
 		return v.Account, ""
 	case Instance:
-		return v.Account, v.Computer
+		return v.Account, v.Computer // and its requester's: see noteRequester
 	case Supply:
 		c, _ := s.Computer(v.Computer)
 		return c.Account, v.Computer

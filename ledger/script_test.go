@@ -132,6 +132,8 @@ func (w *world) look(words []string) (string, bool) {
 		parameters, _ := json.Marshal(i.Parameters)
 		return fmt.Sprintf("%s %s of %s: %s requested, %s, healthy %v, generation %d, %s/%s at %s, parameters %s, connection %v\n",
 			i.ID, i.Reference, i.Account, i.Requested, i.State, i.Healthy, i.Generation, i.Computer, PartitionName(i.Partition), i.Address, parameters, i.Connection), true
+	case "tree":
+		return w.showTree(words[1], words[2]), true
 	case "computers":
 		var out strings.Builder
 		for c := range w.Computers() {
@@ -182,6 +184,9 @@ func (w *world) parse(words []string) (Principal, Command) {
 		return p, c
 	}
 	if c := w.parseWork(verb, plain, values, filter, p); c != nil {
+		return p, c
+	}
+	if c := w.parseTree(verb, plain, values); c != nil {
 		return p, c
 	}
 	if c := w.parseMoney(verb, plain, values); c != nil {
@@ -258,7 +263,8 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 		c.State, c.Account = InstanceState(values["state"]), AccountName(values["account"])
 		c.Where, c.Policy = strings.ReplaceAll(values["where"], "_", " "), placement.Policy(values["policy"])
 		c.Needs, c.ReplaceNeeds = w.takeNeeds("+", values), values["+needs"] == "only"
-		for _, k := range []string{"state", "account", "where", "policy", "+needs"} {
+		c.Parent = w.id(values["parent"])
+		for _, k := range []string{"state", "account", "where", "policy", "+needs", "parent"} {
 			delete(values, k)
 		}
 		for k, v := range values {

@@ -38,8 +38,8 @@ type Frame struct {
 //
 // A slice has what everybody may know: the mesh, its accounts, peers,
 // computers and releases. Of tokens, supplies and instances it has those of
-// the viewer's account or computer, and of profiles those that its computer
-// is to have. The digest of a token admits whoever knows it, so it stays
+// the viewer's account or computer, and an outline of those that an instance on
+// that computer requested; and of profiles those that its computer is to have. The digest of a token admits whoever knows it, so it stays
 // with the voters, but for user tokens that can do no more than the viewer.
 func (s *State) sees(v Viewer, value any) (any, bool) {
 	switch r := value.(type) {
@@ -56,7 +56,15 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 	case profile:
 		p, ok := s.Supply(ComputerID(v.Peer), r.Digest)
 		return r, ok && p.Requested == SupplyAvailable
-	case Supply, Instance, Wallet, Charge, Meter:
+	case Instance:
+		switch {
+		case v.All || r.Account == v.Account || r.Computer == ComputerID(v.Peer):
+			return r, true
+		case s.requestedFrom(r, ComputerID(v.Peer)):
+			return r.outline(), true
+		}
+		return nil, false
+	case Supply, Wallet, Charge, Meter:
 		account, computer := s.owners(r)
 		return r, v.All || account == v.Account || computer == ComputerID(v.Peer)
 	case Entry:

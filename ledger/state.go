@@ -47,7 +47,9 @@ type State struct {
 	tokensBy    table.Index[AccountName, TokenID]
 	digests     table.Table[string, TokenID]
 	suppliesBy  table.Index[ReleaseDigest, ComputerID]
-	references  table.Table[Key, InstanceID] // account, reference
+	references  table.Table[Key, InstanceID] // account, reference, parent: of those that are not destroyed
+	buried      table.Table[Key, InstanceID] // account, reference and parent, id: of those that are
+	links       table.Table[Key, InstanceID] // see Instance.links
 	partitions  table.Table[Key, InstanceID] // computer, number
 	addresses   table.Table[Address, InstanceID]
 	earners     table.Index[AccountName, InstanceID] // owners and publishers of bills
@@ -137,6 +139,8 @@ func NewState() *State {
 		digests:    table.New[string, TokenID](strings.Compare),
 		suppliesBy: table.NewIndex(cmp.Compare[ReleaseDigest], cmp.Compare[ComputerID]),
 		references: table.New[Key, InstanceID](Key.Compare),
+		buried:     table.New[Key, InstanceID](Key.Compare),
+		links:      table.New[Key, InstanceID](Key.Compare),
 		partitions: table.New[Key, InstanceID](Key.Compare),
 		addresses:  table.New[Address, InstanceID](Address.Compare),
 		earners:    table.NewIndex(cmp.Compare[AccountName], cmp.Compare[InstanceID]),
@@ -182,6 +186,8 @@ func (s *State) Copy() *State {
 	c.digests = s.digests.Copy()
 	c.suppliesBy = s.suppliesBy.Copy()
 	c.references = s.references.Copy()
+	c.buried = s.buried.Copy()
+	c.links = s.links.Copy()
 	c.partitions = s.partitions.Copy()
 	c.addresses = s.addresses.Copy()
 	c.earners = s.earners.Copy()

@@ -127,41 +127,45 @@ func supplyKey(id ComputerID, d ReleaseDigest) Key { return Key{A: string(id), B
 
 func (s *State) setInstance(i Instance) {
 	old, replaced := put(s, &s.instances, Key{N: uint64(i.ID)}, i)
+	s.relink(old, i)
 	if replaced {
 		if i.sameIndexes(old) {
 			return
 		}
-		s.unindexInstance(old, false)
+		s.unindexInstance(old)
 	}
-	ref := Key{A: string(i.Account), B: string(i.Reference)}
-	if id, taken := s.references.Get(ref); !taken || id < i.ID { // a later one has the name
-		s.references.Set(ref, i.ID)
+	if i.Settled() {
+		s.buried.Set(buriedKey(i.name(), i.ID), i.ID)
+		return
 	}
-	if !i.Settled() {
-		s.partitions.Set(gapKey(i.Computer, i.Partition), i.ID)
-		s.addresses.Set(i.Address, i.ID)
-	}
+	s.references.Set(i.name(), i.ID)
+	s.partitions.Set(gapKey(i.Computer, i.Partition), i.ID)
+	s.addresses.Set(i.Address, i.ID)
 }
 
 // sameIndexes reports whether i is found where was was: then the indexes, of
 // which every change copies a path, are left alone.
 func (i Instance) sameIndexes(was Instance) bool {
-	return i.Account == was.Account && i.Reference == was.Reference && i.Settled() == was.Settled() &&
+	return i.name() == was.name() && i.Settled() == was.Settled() &&
 		i.Computer == was.Computer && i.Partition == was.Partition && i.Address == was.Address
 }
 
 func (s *State) dropInstance(id InstanceID) {
 	if old, ok := drop(s, &s.instances, Key{N: uint64(id)}); ok {
-		s.unindexInstance(old, true)
+		s.unlink(old)
+		s.unindexInstance(old)
 	}
 }
 
 // unindexInstance forgets where i is found. What another instance has taken
 // over meanwhile stays: rows of a slice arrive in any order.
-func (s *State) unindexInstance(i Instance, gone bool) {
-	ref := Key{A: string(i.Account), B: string(i.Reference)}
-	if id, _ := s.references.Get(ref); gone && id == i.ID {
-		s.references.Delete(ref)
+func (s *State) unindexInstance(i Instance) {
+	if i.Settled() {
+		s.buried.Delete(buriedKey(i.name(), i.ID))
+		return
+	}
+	if id, _ := s.references.Get(i.name()); id == i.ID {
+		s.references.Delete(i.name())
 	}
 	place := gapKey(i.Computer, i.Partition)
 	if id, _ := s.partitions.Get(place); id == i.ID {

@@ -57,9 +57,9 @@ type Agent struct {
 
 // A task is a step under way.
 type task struct {
-	step       Step
-	generation uint64
-	cancel     context.CancelFunc
+	step   Step
+	order  uint64
+	cancel context.CancelFunc
 }
 
 // A watch is a supervisor being listened to.
@@ -172,21 +172,21 @@ func (a *Agent) begin(ctx context.Context, step Step) {
 	if _, ok := step.(Build); ok && builds >= a.cfg.Builds || !ok && others >= a.cfg.Starts {
 		return
 	}
-	key, generation := a.mark(step)
+	key, order := a.mark(step)
 	if b, ok := step.(Build); ok {
 		b.Progress = a.progress(b.Release)
 		step = b
 	}
 	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
-	a.doing[key] = &task{step, generation, cancel}
+	a.doing[key] = &task{step, order, cancel}
 	a.tasks.Go(func() {
 		defer cancel()
 		result, err := step.Do(ctx, a.cfg.Host)
 		cancelled := ctx.Err() != nil
 		a.send(func() {
 			delete(a.doing, key)
-			a.finish(ending{step, generation, result, err, cancelled})
+			a.finish(ending{step, order, result, err, cancelled})
 			if start, ok := step.(Start); ok && err == nil {
 				a.watch(parent, start.Instance.Partition)
 			}
@@ -195,7 +195,7 @@ func (a *Agent) begin(ctx context.Context, step Step) {
 }
 
 // mark makes what a step acts on busy.
-func (a *Agent) mark(step Step) (key string, generation uint64) {
+func (a *Agent) mark(step Step) (key string, order uint64) {
 	switch s := step.(type) {
 	case Build:
 		a.markRelease(s.Release)
@@ -207,7 +207,7 @@ func (a *Agent) mark(step Step) (key string, generation uint64) {
 		place := a.have.Places[s.Instance.Partition]
 		place.Instance, place.Busy = s.Instance.ID, true // from now on there may be something to destroy
 		a.have.Places[s.Instance.Partition] = place
-		return fmt.Sprint(s.Instance.Partition), s.Instance.Generation
+		return fmt.Sprint(s.Instance.Partition), s.Instance.Order()
 	case Stop:
 		return a.markPlace(s.Partition)
 	case Destroy:
@@ -222,16 +222,16 @@ func (a *Agent) markRelease(d ledger.ReleaseDigest) {
 	a.have.Releases[d] = shelf
 }
 
-func (a *Agent) markPlace(n int) (key string, generation uint64) {
+func (a *Agent) markPlace(n int) (key string, order uint64) {
 	place := a.have.Places[n]
 	place.Busy = true
 	a.have.Places[n] = place
 	for _, i := range a.wanted.Instances {
 		if i.Partition == n {
-			generation = i.Generation
+			order = i.Order()
 		}
 	}
-	return fmt.Sprint(n), generation
+	return fmt.Sprint(n), order
 }
 
 // progress returns what a build tells its progress to: about once a second is

@@ -457,6 +457,30 @@ func TestAgentFindsWhatAnotherLeft(t *testing.T) {
 	})
 }
 
+// TestAgentLooksAgain: an instance whose stamp changed is looked at again, and
+// stays started meanwhile. So is one that failed for good.
+func TestAgentLooksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newFakeNode()
+		n.trees["tree of r1"] = true
+		n.want(7, 0, "r1", ledger.InstanceStarted)
+		defer n.run(t)()
+		n.expect(t, "0s look, 0s start p0", "0s i7 starting, 0s i7 started url1")
+		look := func(stamp time.Time) {
+			n.order(7, func(i *ledger.Instance) { i.Generation, i.Stamp = i.Generation-1, stamp })
+		}
+		look(t0)
+		n.expect(t, "0s start p0", "")
+		n.fails["start p0"] = 1
+		look(t0.Add(time.Microsecond))
+		n.expect(t, "0s start p0", "0s i7 started (cannot start p0)")
+		look(t0.Add(2 * time.Microsecond))
+		n.expect(t, "0s start p0", "0s i7 started url1")
+		time.Sleep(time.Hour)
+		n.expect(t, "", "")
+	})
+}
+
 func TestAgentSupervisorDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newFakeNode()

@@ -4,11 +4,11 @@ import "github.com/slapmesh/slapmesh/ledger"
 
 // An ending is how a step ended.
 type ending struct {
-	step       Step
-	generation uint64 // that it was taken for
-	result     Result
-	err        error
-	cancelled  bool // by us: then a failure is no failure
+	step      Step
+	order     uint64 // that it was taken for
+	result    Result
+	err       error
+	cancelled bool // by us: then a failure is no failure
 }
 
 // finish takes note of what a step brought about.
@@ -55,7 +55,8 @@ func (a *Agent) finishStart(s Start, e ending) {
 		if place.Running { // that it was told anew does not undo what it said last
 			a.unwatch(n)
 		}
-		place.Running, place.Release, place.Applied = true, s.Instance.Release, s.Instance.Generation
+		place.Running, place.Release, place.Applied = true, s.Instance.Release, s.Instance.Order()
+		place.Generation = s.Instance.Generation
 		place.Spec, place.Connection, place.Ports = e.result.Spec, e.result.Connection, e.result.Ports
 		place.Trial = Trial{}
 	}
@@ -92,6 +93,6 @@ func (a *Agent) failPlace(n int, e ending) {
 		return
 	}
 	place := a.have.Places[n]
-	place.Trial = place.Trial.fail(a.cfg.Clock(), e.generation, e.err)
+	place.Trial = place.Trial.fail(a.cfg.Clock(), e.order, e.err)
 	a.have.Places[n] = place
 }

@@ -26,9 +26,11 @@ type Place struct {
 	Running bool
 	Release ledger.ReleaseDigest
 
-	// Applied is the generation that this agent gave the supervisor last;
-	// zero if it gave none since it took hold of it.
-	Applied uint64
+	// Applied is the order ([ledger.Instance.Order]) that this agent gave the
+	// supervisor last, and Generation that of the instance then; zero if it
+	// gave none since it took hold of it.
+	Applied    uint64
+	Generation uint64
 
 	// Spec is the hash of what Applied came to. A Status of another Spec is
 	// late.
@@ -59,7 +61,7 @@ type Trial struct {
 	Failures  int // since it worked last
 	Why       string
 	Permanent bool      // trying again cannot help, only a change
-	For       uint64    // the generation that failed
+	For       uint64    // the order that failed
 	Next      time.Time // when to try again
 }
 
@@ -68,9 +70,9 @@ type Trial struct {
 const orphanGrace = 5 * time.Minute
 
 // fail returns t after one more failure at now.
-func (t Trial) fail(now time.Time, generation uint64, err error) Trial {
-	if t.For != generation {
-		t = Trial{For: generation}
+func (t Trial) fail(now time.Time, order uint64, err error) Trial {
+	if t.For != order {
+		t = Trial{For: order}
 	}
 	t.Failures++
 	t.Why = err.Error()
@@ -79,9 +81,9 @@ func (t Trial) fail(now time.Time, generation uint64, err error) Trial {
 	return t
 }
 
-// ready says whether it may be tried, for the generation, at now.
-func (t Trial) ready(now time.Time, generation uint64) bool {
-	return t.Failures == 0 || t.For != generation || !now.Before(t.Next)
+// ready says whether it may be tried, for the order, at now.
+func (t Trial) ready(now time.Time, order uint64) bool {
+	return t.Failures == 0 || t.For != order || !now.Before(t.Next)
 }
 
 // hopeless says whether the failure should be shown as an error: it is

@@ -88,7 +88,7 @@ func (a *Agent) release(held map[int]ledger.Instance, needed map[ledger.ReleaseD
 				t.cancel()
 			}
 		case Stop: // may take minutes, and another wish came
-			if i, ok := held[s.Partition]; ok && i.Generation != t.generation {
+			if i, ok := held[s.Partition]; ok && i.Order() != t.order {
 				t.cancel()
 			}
 		}

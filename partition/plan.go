@@ -137,7 +137,7 @@ func sorted(instances []ledger.Instance) []ledger.Instance {
 // planInstance takes the next step for one instance.
 func (p *planner) planInstance(i ledger.Instance) {
 	place, exists := p.have.Places[i.Partition]
-	if place.Busy || !place.Trial.ready(p.now, i.Generation) {
+	if place.Busy || !place.Trial.ready(p.now, i.Order()) {
 		return
 	}
 	switch {
@@ -168,10 +168,10 @@ func (p *planner) planStart(i ledger.Instance, place Place) {
 		return
 	}
 	profile, ok := p.w.Profiles[i.Release]
-	if !ok || place.Running && place.Applied == i.Generation {
+	if !ok || place.Running && place.Applied == i.Order() {
 		return
 	}
-	if place.Trial.Permanent && place.Trial.For == i.Generation {
+	if place.Trial.Permanent && place.Trial.For == i.Order() {
 		return
 	}
 	p.starts = append(p.starts, Start{Instance: i, Profile: profile, Tree: shelf.Tree})

@@ -32,7 +32,7 @@ func Reports(w Wanted, have Inventory) ledger.Report {
 // found says whether i was found running and not been asked yet how it is.
 func found(i ledger.Instance, place Place) bool {
 	return place.Instance == i.ID && place.Running && place.Trial.Failures == 0 &&
-		(place.Applied == 0 || place.Applied == i.Generation && place.Status == nil)
+		(place.Applied == 0 || place.Applied == i.Order() && place.Status == nil)
 }
 
 // reportInstance says what one instance is.
@@ -40,7 +40,7 @@ func reportInstance(i ledger.Instance, w Wanted, have Inventory) ledger.Instance
 	r := ledger.InstanceReport{ID: i.ID, Generation: i.Generation}
 	place, exists := have.Places[i.Partition]
 	mine := exists && (place.Instance == i.ID || place.Instance == 0)
-	failing := place.Trial.Failures > 0 && place.Trial.For == i.Generation
+	failing := place.Trial.Failures > 0 && place.Trial.For == i.Order()
 	switch {
 	case i.Requested == ledger.InstanceDestroyed && !mine:
 		r.State = ledger.InstanceDestroyed
@@ -79,7 +79,7 @@ func reportStarted(r *ledger.InstanceReport, i ledger.Instance, w Wanted, have I
 		r.State, r.Reason = ledger.InstanceWaiting, "the profile of the release has not arrived"
 	case shelf.Tree == "":
 		r.State = ledger.InstanceBuilding
-	case place.Instance != i.ID || !place.Running || place.Applied != i.Generation ||
+	case place.Instance != i.ID || !place.Running || place.Applied != i.Order() && place.Generation != i.Generation ||
 		place.Status == nil || place.Status.Spec != place.Spec:
 		r.State = ledger.InstanceStarting
 	default:

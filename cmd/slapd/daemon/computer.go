@@ -24,16 +24,16 @@ type computer struct {
 
 // An order is what tells one wish for a partition from the next.
 type order struct {
-	instance   ledger.InstanceID
-	generation uint64
-	supply     ledger.ReleaseDigest
-	requested  ledger.SupplyState
+	instance  ledger.InstanceID
+	order     uint64
+	supply    ledger.ReleaseDigest
+	requested ledger.SupplyState
 }
 
 func ordersOf(w partition.Wanted) []order {
 	var out []order
 	for _, i := range w.Instances {
-		out = append(out, order{instance: i.ID, generation: i.Generation})
+		out = append(out, order{instance: i.ID, order: i.Order()})
 	}
 	for _, s := range w.Supplies {
 		out = append(out, order{supply: s.Release, requested: s.Requested})

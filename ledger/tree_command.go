@@ -1,0 +1,15 @@
+package ledger
+
+import "fmt"
+
+// parseTrees is ParseCommand for the commands about trees.
+func parseTrees(kind string, data []byte) (Command, error) {
+	switch kind {
+	case Rename{}.Kind():
+		return parse[Rename](data)
+	case Bang{}.Kind():
+		return parse[Bang](data)
+	default:
+		return nil, fmt.Errorf("parse command: unknown kind %q", kind)
+	}
+}

@@ -28,13 +28,7 @@ func publicKeyOf(peer string) []byte {
 // parseMoney reads lines such as "p1 price core=0.02 from=24".
 func (w *world) parseMoney(verb string, a []string, values map[string]string) Command {
 	w.Helper()
-	amount := func(text string) book.Amount {
-		sum, err := book.ParseAmount(text)
-		if err != nil {
-			w.Fatal(err)
-		}
-		return sum
-	}
+	amount := w.amount
 	switch verb {
 	case "price": // [RELEASE] rate=credits… [from=HOURS after noon]
 		return w.parsePrice(a[0], values)
@@ -58,6 +52,15 @@ func (w *world) parseMoney(verb string, a []string, values map[string]string) Co
 		return w.parseUsage(a, values)
 	}
 	return nil
+}
+
+func (w *world) amount(text string) book.Amount {
+	w.Helper()
+	sum, err := book.ParseAmount(text)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return sum
 }
 
 func (w *world) parsePrice(release string, values map[string]string) Command {

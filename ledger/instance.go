@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/slapmesh/slapmesh/ledger/book"
 	"github.com/slapmesh/slapmesh/ledger/placement"
 )
 
@@ -66,7 +67,9 @@ type Instance struct {
 	Where  string           `cbor:"22,keyasint,omitempty"` // see Request
 	Policy placement.Policy `cbor:"23,keyasint,omitempty"`
 
-	Needs Needs `cbor:"30,keyasint,omitzero"` // what it holds of its computer while it holds the partition
+	Needs    Needs       `cbor:"30,keyasint,omitzero"` // what it holds of its computer while it holds the partition
+	Affinity Affinity    `cbor:"31,keyasint,omitzero"`
+	MaxPrice book.Amount `cbor:"32,keyasint,omitempty"`
 
 	// Parent is the instance that requested this one, and Root the first one
 	// of its tree; both are zero for a root. Of what its parent forbids, Asked

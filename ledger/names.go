@@ -61,6 +61,7 @@ const (
 	MaxAvoid      = 64        // computers that a request avoids
 	MaxTreeDepth  = 8         // instances on the way from a root down, itself included
 	MaxTree       = 1_000     // instances below a root
+	MaxNear       = 32        // instances that one is near to, or apart from
 	keptTokenDays = 7         // days that a dead token is kept, for retries
 	digestPrefix  = "sha256:" // of a ReleaseDigest
 	digestBytes   = 32        // of every digest

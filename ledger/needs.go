@@ -71,14 +71,26 @@ func (c Computer) tooSmall(was, n Needs) string {
 	return ""
 }
 
-// checkNeeds refuses what an instance cannot need, and needs on a mesh whose
-// rules do not know them.
+// checkNeeds refuses what an instance cannot need, and what is new on a mesh
+// whose rules do not know it.
 func (c Request) checkNeeds(s *State) error {
 	what := "request " + string(c.Reference)
 	if m, _ := s.Mesh(); c.rules() == RulesOfProjects && m.Rules < RulesOfProjects {
-		return refuse(ErrUnavailable, "%s: this mesh follows rules %d, which know no needs: all voters must be upgraded first", what, m.Rules)
+		return refuse(ErrUnavailable, "%s: this mesh follows rules %d, which know nothing of needs, nearness and prices: all voters must be upgraded first", what, m.Rules)
+	}
+	if c.MaxPrice < 0 || c.MaxPrice > maxBalance {
+		return refuse(ErrInvalid, "%s: at most %s credits an hour: more than nothing expected, up to %s", what, c.MaxPrice, maxBalance)
+	}
+	if err := c.Affinity.check(c.Reference); err != nil {
+		return err
 	}
 	return c.Needs.check(what)
+}
+
+// sameDemands reports whether both ask the same of their computer, filters
+// aside.
+func (i Instance) sameDemands(j Instance) bool {
+	return i.Needs == j.Needs && i.MaxPrice == j.MaxPrice && i.Affinity.equal(j.Affinity)
 }
 
 // resize notes what an instance needs from now on, if its computer has that.

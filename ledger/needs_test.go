@@ -3,12 +3,23 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
 // String is how scripts show needs: cores, and GiB of memory and disk.
 func (n Needs) String() string {
 	return fmt.Sprintf("%d.%03d/%d/%d", n.Cores/1000, n.Cores%1000, n.Memory>>30, n.Disk>>30)
+}
+
+// references reads "a,b".
+func references(word string) (refs []Reference) {
+	for ref := range strings.SplitSeq(word, ",") {
+		if ref != "" {
+			refs = append(refs, Reference(ref))
+		}
+	}
+	return refs
 }
 
 // takeNeeds reads cores=N memory=GIB disk=GIB of a line, each behind a sign.
@@ -26,31 +37,49 @@ func (w *world) takeNeeds(sign string, values map[string]string) (n Needs) {
 	return n
 }
 
-// TestAbsurdNeeds: what no computer has is refused before a computer is
-// looked for, and under older rules nothing is needed.
-func TestAbsurdNeeds(t *testing.T) {
+// TestAbsurdDemands: what no computer has is refused before a computer is
+// looked for, and older rules know nothing of it.
+func TestAbsurdDemands(t *testing.T) {
 	w := given(t, home)
-	ask := func(n Needs) error {
-		_, err := w.ask(AsPeer("p1"), Request{Reference: "x", Release: DigestOf(profileOf("web", "1")), Needs: n})
+	ask := func(c Request) error {
+		c.Reference, c.Release = "x", DigestOf(profileOf("web", "1"))
+		_, err := w.ask(AsPeer("p1"), c)
 		return err
 	}
-	for _, n := range []Needs{
-		{Cores: -1},
-		{Memory: -1},
-		{Disk: -1 << 63},
-		{Cores: MaxCores + 1},
-		{Memory: MaxNeed + 1},
-		{Disk: 1<<63 - 1},
+	for _, c := range []Request{
+		{Needs: Needs{Cores: -1}},
+		{Needs: Needs{Memory: -1}},
+		{Needs: Needs{Disk: -1 << 63}},
+		{Needs: Needs{Cores: MaxCores + 1}},
+		{Needs: Needs{Memory: MaxNeed + 1}},
+		{Needs: Needs{Disk: 1<<63 - 1}},
+		{MaxPrice: -1},
+		{MaxPrice: 1<<63 - 1},
+		{Policy: "dearest"},
+		{Affinity: Affinity{Near: []Reference{"a\n"}}},
+		{Affinity: Affinity{Apart: []Reference{""}}},
+		{Affinity: Affinity{Near: []Reference{"x"}}},
+		{Affinity: Affinity{Apart: []Reference{"a", "a"}}},
+		{Affinity: Affinity{Apart: make([]Reference, MaxNear+1)}},
+		{Affinity: Affinity{Near: []Reference{"a"}, NearBy: "planet"}},
+		{Affinity: Affinity{Apart: []Reference{"a"}, ApartBy: "a\u202eb"}},
+		{Affinity: Affinity{ApartBy: "site"}},
+		{Where: "cores / 0 > 1"},
+		{Where: strings.Repeat("(", 4000) + "has x" + strings.Repeat(")", 4000)},
+		{Where: strings.Repeat("has x and ", 1000) + "has x"},
+		{Where: "cores > 1\x00"},
 	} {
-		if err := ask(n); !errors.Is(err, ErrInvalid) {
-			t.Errorf("%+v: %v", n, err)
+		if err := ask(c); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
 	mesh, _ := w.Mesh()
 	mesh.Rules = RulesOfMoney
 	w.setMesh(mesh)
-	if err := ask(Needs{Cores: 1}); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("needs under older rules: %v", err)
+	for _, c := range []Request{{Needs: Needs{Cores: 1}}, {MaxPrice: 1}, {Affinity: Affinity{Apart: []Reference{"a"}}}, {Policy: "cheapest"}} {
+		if err := ask(c); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%+v under older rules: %v", c, err)
+		}
 	}
 }
 

@@ -1,5 +1,7 @@
 package ledger
 
+import "github.com/slapmesh/slapmesh/ledger/placement"
+
 // Proposable refuses a command that a voter of the mesh may be too old to
 // read: what it cannot read stops it. Who leads asks before it orders one.
 func (s *State) Proposable(c Command) error {
@@ -23,7 +25,7 @@ func (Rename) rules() uint64 { return RulesOfProjects }
 func (Bang) rules() uint64   { return RulesOfProjects }
 
 func (c Request) rules() uint64 {
-	if c.Needs != (Needs{}) || c.ReplaceNeeds || c.Parent != 0 {
+	if c.Needs != (Needs{}) || !c.Affinity.IsZero() || c.MaxPrice != 0 || c.ReplaceNeeds || c.Parent != 0 || c.Policy == placement.Cheapest {
 		return RulesOfProjects
 	}
 	if c.Where != "" || c.Policy != "" {

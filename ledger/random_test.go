@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/slapmesh/slapmesh/ledger/book"
+	"github.com/slapmesh/slapmesh/ledger/placement"
 )
 
 // TestReplicasAgree drives two replicas with the same random commands, one of
@@ -335,6 +338,14 @@ func randomRequest(r *rand.Rand, reference Reference, release ReleaseDigest) Req
 	}
 	if r.IntN(2) == 0 {
 		c.Needs, c.ReplaceNeeds = Needs{int64(500 * r.IntN(4)), int64(r.IntN(3)) << 30, int64(r.IntN(2)-r.IntN(30)/29) << 39}, r.IntN(4) == 0
+		if r.IntN(50) == 0 {
+			c.Where = pick("cores / 0 > 1", "price <= 100000", "memory_free > 2GiB")
+		}
+		c.Policy = placement.Policy(pick("", "default", "pack", "spread", "cheapest", "cheapest"))
+	}
+	if r.IntN(8) == 0 {
+		c.MaxPrice = book.Amount(r.Int64N(3e6))
+		c.Affinity = Affinity{references(pick("", "", "a", "b")), pick("", "", "", "site"), references(pick("", "d", "d,e", "g")), pick("", "site", "host", "country")}
 	}
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/slapmesh/slapmesh/ledger/book"
 	"github.com/slapmesh/slapmesh/ledger/placement"
 )
 
@@ -49,14 +50,17 @@ type Request struct {
 	// keeps what is there, unless ReplaceFilter is set.
 	Where string `cbor:"13,keyasint,omitempty"`
 
-	// Policy says which of the computers that will do is taken: default, pack
-	// or spread. It matters when the instance is allocated.
+	// Policy says which of the computers that will do is taken: default, pack,
+	// spread or cheapest. It matters when the instance is allocated.
 	Policy placement.Policy `cbor:"14,keyasint,omitempty"`
 
-	// Needs is what its computer keeps for the instance. What is zero keeps
-	// its value, unless ReplaceNeeds is set.
-	Needs        Needs `cbor:"15,keyasint,omitzero"`
-	ReplaceNeeds bool  `cbor:"18,keyasint,omitempty"`
+	// Needs is what its computer keeps for the instance, Affinity what it is
+	// near to and apart from, MaxPrice what an hour of holding what it needs
+	// may cost. What is empty keeps its value, unless ReplaceNeeds is set.
+	Needs        Needs       `cbor:"15,keyasint,omitzero"`
+	Affinity     Affinity    `cbor:"16,keyasint,omitzero"`
+	MaxPrice     book.Amount `cbor:"17,keyasint,omitempty"`
+	ReplaceNeeds bool        `cbor:"18,keyasint,omitempty"`
 
 	// Parent is the instance that requests this one, whose account it will
 	// belong to and in which it is named. Its computer may ask so.
@@ -113,8 +117,8 @@ func (c Request) check() error {
 		return refuse(ErrUnavailable, "request %s: no release of this mesh offers shared instances", c.Reference)
 	case c.State != "" && !c.State.requestable():
 		return refuse(ErrInvalid, "request %s: state %q: started, stopped or destroyed expected", c.Reference, c.State)
-	case c.Policy != "" && c.Policy != placement.Default && c.Policy != placement.Pack && c.Policy != placement.Spread:
-		return refuse(ErrInvalid, "request %s: policy %.20q: default, pack or spread expected", c.Reference, string(c.Policy))
+	case !c.Policy.Valid():
+		return refuse(ErrInvalid, "request %s: policy %.20q: default, pack, spread or cheapest expected", c.Reference, string(c.Policy))
 	}
 	if _, err := where(c.Where); err != nil {
 		return refuse(ErrInvalid, "request %s: %v", c.Reference, err)
@@ -175,7 +179,8 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 	}
 	now := Instance{
 		ID: s.counters.Instance + 1, Account: account, Reference: c.Reference,
-		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter, Where: c.Where, Policy: c.Policy, Needs: c.Needs,
+		Release: release.Digest, ReleaseName: release.Name, Parameters: parameters, Filter: c.Filter, Where: c.Where, Policy: c.Policy,
+		Needs: c.Needs, Affinity: c.Affinity, MaxPrice: c.MaxPrice,
 		Requested: InstanceStarted, State: InstanceWaiting, Generation: 1, Created: x.At, Changed: x.At,
 	}
 	now.enter(s, c.Parent)
@@ -183,27 +188,11 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 	if now.Type, err = c.typeOf(release, ""); err != nil {
 		return nil, err
 	}
-	mesh, _ := s.Mesh()
-	avoid := make([]string, len(c.Avoid))
-	for n, id := range c.Avoid {
-		avoid[n] = string(id)
-	}
-	expr, err := where(c.Where)
+	want, err := s.want(now, c.Avoid, release, x.At)
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.places.Choose(placement.Want{
-		Reference: string(c.Reference),
-		Account:   string(account),
-		Release:   string(release.Digest),
-		Strangers: mesh.Open,
-		Filter:    c.Filter,
-		Expr:      expr,
-		Policy:    c.Policy,
-		Needs:     c.Needs.resources(),
-		Beside:    s.beside(account, c.Policy),
-		Avoid:     avoid,
-	})
+	id, err := s.places.Choose(want)
 	if err != nil {
 		return nil, refuse(ErrExhausted, "%v", err)
 	}
@@ -225,21 +214,6 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 		}
 	}
 	return []Event{allocated}, nil
-}
-
-// beside lists the computers of the instances that one more of the account is
-// to be spread from.
-func (s *State) beside(account AccountName, policy placement.Policy) []string {
-	if policy != placement.Spread {
-		return nil
-	}
-	var out []string
-	for i := range s.Instances(account) {
-		if !i.Settled() {
-			out = append(out, string(i.Computer))
-		}
-	}
-	return out
 }
 
 // typeOf returns the type that c asks of a release, where was is what runs.
@@ -288,6 +262,9 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 	if err := c.resize(s, was, &now); err != nil {
 		return nil, err
 	}
+	if err := c.reattach(s, x, was, &now, release); err != nil {
+		return nil, err
+	}
 	if c.State != "" {
 		s.ask(&now, c.State)
 	}
@@ -328,7 +305,7 @@ func (s *State) changed(x Context, was, now Instance) []Event {
 	turned := now.Requested != was.Requested
 	other := now.Release != was.Release || now.Type != was.Type ||
 		!sameParameters(now.Parameters, was.Parameters)
-	if !turned && !other && now.Asked == was.Asked && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy && now.Needs == was.Needs {
+	if !turned && !other && now.Asked == was.Asked && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy && now.sameDemands(was) {
 		return nil
 	}
 	act := turned || other && now.Requested == InstanceStarted

@@ -241,7 +241,8 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 		c := Offer{Partitions: w.number(a[0]), Scope: Scope(values["scope"]), Grade: values["grade"], Arch: values["arch"], Labels: values}
 		needs := w.takeNeeds("", values)
 		c.Cores, c.Memory, c.Disk = uint32(needs.Cores), needs.Memory, needs.Disk
-		for _, k := range []string{"scope", "grade", "arch"} {
+		c.Host = values["host"]
+		for _, k := range []string{"scope", "grade", "arch", "host"} {
 			delete(values, k)
 		}
 		return c
@@ -264,7 +265,11 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 		c.Where, c.Policy = strings.ReplaceAll(values["where"], "_", " "), placement.Policy(values["policy"])
 		c.Needs, c.ReplaceNeeds = w.takeNeeds("+", values), values["+needs"] == "only"
 		c.Parent = w.id(values["parent"])
-		for _, k := range []string{"state", "account", "where", "policy", "+needs", "parent"} {
+		c.Affinity = Affinity{references(values["+near"]), values["+nearby"], references(values["+apart"]), values["+apartby"]}
+		if most, ok := values["+max"]; ok {
+			c.MaxPrice = w.amount(most)
+		}
+		for _, k := range []string{"state", "account", "where", "policy", "+needs", "parent", "+near", "+nearby", "+apart", "+apartby", "+max"} {
 			delete(values, k)
 		}
 		for k, v := range values {

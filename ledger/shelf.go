@@ -57,9 +57,9 @@ func (h shelfOf[V]) unload(k Key) { h.drop(k) }
 // tables lists all tables in the order in which a snapshot has them: what an
 // index of one row looks up in another comes first.
 var tables = [...]Table{
-	tableMesh, tableAccounts, tablePeers, tableTokens, tableComputers, tableGaps, tableReleases,
+	tableMesh, tablePrices, tableAccounts, tablePeers, tableTokens, tableComputers, tableGaps, tableReleases,
 	tableNamings, tableProfiles, tableSupplies, tableInstances, tableGraves, tableReturned, tableEvents,
-	tableWallets, tablePrices, tableCharges, tableMeters, tableHeld, tablePayments, tablePaidAt,
+	tableWallets, tableCharges, tableMeters, tableHeld, tablePayments, tablePaidAt,
 	tableSecrets, tableRefusals,
 }
 

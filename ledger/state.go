@@ -53,6 +53,8 @@ type State struct {
 	partitions  table.Table[Key, InstanceID] // computer, number
 	addresses   table.Table[Address, InstanceID]
 	earners     table.Index[AccountName, InstanceID] // owners and publishers of bills
+	owned       table.Index[AccountName, ComputerID]
+	upcoming    table.Table[Key, InstanceID] // when, who: prices of computers that are not in force yet
 	places      placement.Index
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
@@ -144,6 +146,8 @@ func NewState() *State {
 		partitions: table.New[Key, InstanceID](Key.Compare),
 		addresses:  table.New[Address, InstanceID](Address.Compare),
 		earners:    table.NewIndex(cmp.Compare[AccountName], cmp.Compare[InstanceID]),
+		owned:      table.NewIndex(cmp.Compare[AccountName], cmp.Compare[ComputerID]),
+		upcoming:   table.New[Key, InstanceID](Key.Compare),
 		places:     placement.New(),
 	}
 }
@@ -191,6 +195,8 @@ func (s *State) Copy() *State {
 	c.partitions = s.partitions.Copy()
 	c.addresses = s.addresses.Copy()
 	c.earners = s.earners.Copy()
+	c.owned = s.owned.Copy()
+	c.upcoming = s.upcoming.Copy()
 	c.places = s.places.Copy()
 	c.changes, c.chronicled, c.facts = nil, false, nil
 	return &c
@@ -241,6 +247,7 @@ func (s *State) Advance(index uint64, at time.Time) time.Time {
 	s.index = index
 	if at = at.UTC().Round(0); at.After(s.counters.At) {
 		s.counters.At = at
+		s.enforce()
 	}
 	return s.counters.At
 }

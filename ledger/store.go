@@ -8,7 +8,14 @@ import (
 // indexes that rest on its table. Events use them, and so do snapshots and
 // slices when they are read.
 
-func (s *State) setMesh(m Mesh) { put(s, &s.mesh, Key{}, m) }
+func (s *State) setMesh(m Mesh) {
+	old, _ := put(s, &s.mesh, Key{}, m)
+	if old.Rules < RulesOfProjects && m.Rules >= RulesOfProjects {
+		for _, c := range collect(s.Computers()) {
+			s.place(c) // its price counts from now on
+		}
+	}
+}
 
 func (s *State) setAccount(a Account) { put(s, &s.accounts, Key{A: string(a.Name)}, a) }
 
@@ -48,6 +55,15 @@ func (s *State) setComputer(c Computer) {
 				Change{tableSupplies, k, c.Account, c.ID})
 		}
 	}
+	if replaced && old.Account != c.Account {
+		s.owned.Remove(old.Account, c.ID)
+	}
+	s.owned.Add(c.Account, c.ID)
+	s.place(c)
+}
+
+// place puts a computer where placement finds it.
+func (s *State) place(c Computer) {
 	if s.partial {
 		return
 	}
@@ -69,11 +85,14 @@ func (s *State) setComputer(c Computer) {
 
 		Capacity: c.Capacity().resources(),
 		Reserved: c.Reserved.resources(),
+		Rates:    s.rates(c.Account),
 	})
 }
 
 func (s *State) dropComputer(id ComputerID) {
-	drop(s, &s.computers, Key{A: string(id)})
+	if old, ok := drop(s, &s.computers, Key{A: string(id)}); ok {
+		s.owned.Remove(old.Account, id)
+	}
 	if !s.partial {
 		s.places.Delete(string(id))
 	}
@@ -184,7 +203,12 @@ func (s *State) setEntry(e Entry) { put(s, &s.events, Key{N: e.N}, e) }
 
 func (s *State) setWallet(w Wallet) { put(s, &s.wallets, Key{A: string(w.Account)}, w) }
 
-func (s *State) setPrice(p Price) { put(s, &s.prices, Key{A: string(p.Account), B: p.Release}, p) }
+func (s *State) setPrice(p Price) {
+	old, _ := put(s, &s.prices, Key{A: string(p.Account), B: p.Release}, p)
+	if p.Release == "" {
+		s.reprice(old, p)
+	}
+}
 
 func (s *State) setCharge(c Charge) {
 	old, replaced := put(s, &s.charges, Key{N: uint64(c.Instance)}, c)

@@ -35,7 +35,7 @@ func (in RequestInput) Check() error {
 	default:
 		return Errorf(ErrInvalid, "request %s: state %q is none of started, stopped, destroyed", in.Reference, in.State)
 	}
-	if err := in.Needs.Check(); err != nil {
+	if err := in.checkPlace(); err != nil {
 		return Errorf(ErrInvalid, "request %s: %v", in.Reference, err)
 	}
 	if err := in.checkParameters(); err != nil {

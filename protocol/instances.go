@@ -63,10 +63,20 @@ type RequestInput struct {
 	// Needs is what the computer keeps for the instance. What is zero keeps
 	// its value, unless ReplaceNeeds is set.
 	Needs        Needs `json:"needs,omitzero" doc:"what the computer keeps for the instance"`
-	ReplaceNeeds bool  `json:"replace_needs,omitempty" doc:"drop the needs that are not given"`
+	ReplaceNeeds bool  `json:"replace_needs,omitempty" doc:"drop the needs, near, apart and the highest price that are not given"`
+
+	// Near and Apart name other instances of the account. They are looked at
+	// when the instance is placed; none keeps what is there, as above.
+	Near    []string `json:"near,omitempty" maxItems:"32" doc:"references that it is to be near to"`
+	NearBy  string   `json:"near_by,omitempty" enum:"computer,site" doc:"what near means; computer, if not given"`
+	Apart   []string `json:"apart,omitempty" maxItems:"32" doc:"references that it is to be apart from"`
+	ApartBy string   `json:"apart_by,omitempty" maxLength:"128" doc:"what apart means: computer, if not given, host, site, or a label"`
+
+	// MaxPrice is what an hour of holding what it needs may cost, in credits.
+	MaxPrice string `json:"max_price,omitempty" maxLength:"24" pattern:"^[0-9]{1,12}([.][0-9]{1,6})?$" patternDescription:"a decimal number of credits with at most 6 decimals, such as 0.02" doc:"what an hour may cost at most, in credits; 0 is any"`
 
 	// Policy says which of the computers that will do is taken.
-	Policy string         `json:"policy,omitempty" enum:"default,pack,spread" doc:"pack fills computers up, spread goes where the account has least"`
+	Policy string         `json:"policy,omitempty" enum:"default,pack,spread,cheapest" doc:"pack fills computers up, spread goes to sites where the account has least, cheapest where an hour of what it needs costs least"`
 	Shared *bool          `json:"shared,omitempty" doc:"a place inside another instance; fixed when the instance is made"`
 	State  RequestedState `json:"state,omitempty" enum:"started,stopped,destroyed" doc:"started, for a new instance, if not given"`
 }
@@ -92,6 +102,11 @@ type Instance struct {
 	Where      string                     `json:"where,omitempty"`
 	Policy     string                     `json:"policy,omitempty"`
 	Needs      Needs                      `json:"needs" doc:"what its computer keeps for it"`
+	Near       []string                   `json:"near,omitempty"`
+	NearBy     string                     `json:"near_by,omitempty"`
+	Apart      []string                   `json:"apart,omitempty"`
+	ApartBy    string                     `json:"apart_by,omitempty"`
+	MaxPrice   string                     `json:"max_price,omitempty" doc:"what an hour may cost at most, in credits"`
 	Shared     bool                       `json:"shared"`
 
 	RequestedState RequestedState `json:"requested_state" enum:"started,stopped,destroyed"`

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -112,3 +113,29 @@ func ParseCores(text string) (int64, error) {
 func FormatCores(n int64) string {
 	return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64)
 }
+
+// checkPlace refuses what no computer could meet.
+func (in RequestInput) checkPlace() error {
+	switch in.Policy {
+	case "", "default", "pack", "spread", "cheapest":
+	default:
+		return Errorf(ErrInvalid, "policy %.40q is none of default, pack, spread, cheapest", in.Policy)
+	}
+	if len(in.Near) > maxNear || len(in.Apart) > maxNear {
+		return Errorf(ErrInvalid, "near %d and apart from %d instances: at most %d of each", len(in.Near), len(in.Apart), maxNear)
+	}
+	for _, ref := range slices.Concat(in.Near, in.Apart) {
+		if err := checkReference(ref); err != nil {
+			return Errorf(ErrInvalid, "near or apart: %v", err)
+		}
+	}
+	if in.MaxPrice != "" {
+		if err := CheckSum(in.MaxPrice); err != nil {
+			return Errorf(ErrInvalid, "highest price %v", err)
+		}
+	}
+	return in.Needs.Check()
+}
+
+// maxNear is how many instances one is near to, or apart from.
+const maxNear = 32

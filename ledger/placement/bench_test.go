@@ -24,7 +24,7 @@ func town() []placement.Candidate {
 			Free: 1 + r.IntN(50) + 50*(n%2), Used: r.IntN(50), Grade: "sandbox", Arch: []string{"amd64", "arm64"}[r.IntN(2)],
 			Capacity: placement.Resources{Cores: 16_000, Memory: 64 << 30, Disk: 1 << 40},
 			Reserved: placement.Resources{Cores: int64(r.IntN(16_000)), Memory: 64<<30 - memory},
-			Rates:    placement.Rates{Partition: 100 + int64(owner*7919%300), Core: 50 + int64(owner*31%100), Memory: 10 + int64(owner*17%20)},
+			Rates:    placement.Rates{Partition: 1e6 * (100 + int64(owner*7919%300)), Core: 1e6 * (50 + int64(owner*31%100)), Memory: 1e6 * (10 + int64(owner*17%20))},
 			Labels: map[string]string{
 				"site": fmt.Sprint("s", site), "country": fmt.Sprint("k", site%50), "continent": fmt.Sprint("t", site%5),
 				"hardware": fmt.Sprint(r.IntN(3)),

@@ -73,9 +73,9 @@ func (x *Index) Meets(id string, w Want) (bool, *Reason) {
 // faster than going along the order of the policy.
 func (s *search) few() bool {
 	switch s.want.Policy {
-	case Pack, Cheapest:
+	case Pack:
 		return s.size <= 256
-	case Spread:
+	case Spread, Cheapest:
 		return s.size <= 512
 	default: // each list has that order
 		return s.size < s.single
@@ -157,8 +157,16 @@ func (s *search) better() func(a, b *entry) bool {
 	case Pack:
 		order = comparePacked
 	case Cheapest:
+		var last *entry // what was found is compared with one computer after the other
+		var price int64
 		order = func(a, b *entry) int {
-			return cmp.Or(cmp.Compare(a.Price(s.want), b.Price(s.want)), compareFree(a, b))
+			if b != last {
+				last, price = b, b.Price(s.want)
+			}
+			if c := cmp.Compare(a.Price(s.want), price); c != 0 {
+				return c
+			}
+			return compareFree(a, b)
 		}
 	case Spread:
 		order = func(a, b *entry) int {
@@ -285,7 +293,7 @@ func (s *search) cheapest() bool {
 	expects := s.want.expects()
 	for _, b := range s.index.priced.blocks.All() {
 		if s.mayFit(b) {
-			offers = append(offers, offer{b.least.price(expects), b})
+			offers = append(offers, offer{b.least.Price(expects), b})
 		}
 	}
 	compare := func(a, b offer) int {

@@ -24,7 +24,7 @@ var sample = placement.Candidate{
 	ID: "c1", Name: "cellar", Owner: "ann", Free: 3, Used: 1, Grade: "sandbox", Arch: "amd64",
 	Capacity: placement.Resources{Cores: 4500, Memory: 16 << 30},
 	Reserved: placement.Resources{Cores: 1000, Memory: 12 << 30},
-	Rates:    placement.Rates{Partition: 10, Memory: 3},
+	Rates:    placement.Rates{Partition: 10e6, Memory: 3e6},
 	Labels:   map[string]string{"country": "FR", "gpus": "2", "ram-disk": "4GiB", "grade": "odd", "zone": "010", "empty": ""},
 }
 

@@ -22,7 +22,7 @@ func (f fleet) fits(c placement.Candidate, w placement.Want) bool {
 	open := c.Free > 0 && !c.Closed && !c.Silent && !c.Drained
 	allowed := c.Owner == w.Account || !c.Only && (!w.Strangers || !c.Weak || c.Public)
 	room := func(has, reserved, needs int64) bool { return needs == 0 || has == 0 || needs <= has-reserved }
-	return open && allowed && f.meets(c, w) && (w.MaxPrice == 0 || c.Price(&w) <= w.MaxPrice) &&
+	return open && allowed && f.meets(c, w) && (w.MaxPrice == 0 || c.Price(&w)+w.Besides <= w.MaxPrice) &&
 		room(c.Capacity.Cores, c.Reserved.Cores, w.Needs.Cores) &&
 		room(c.Capacity.Memory, c.Reserved.Memory, w.Needs.Memory) &&
 		room(c.Capacity.Disk, c.Reserved.Disk, w.Needs.Disk)
@@ -141,7 +141,7 @@ func (r source) candidate(id string) placement.Candidate {
 		Grade: r.pick("plain", "sandbox"), Arch: r.pick("amd64", "arm64"), Host: r.pick("", "", "h1", "h2"),
 		Labels:   map[string]string{"country": r.country(), "network": r.pick("n1", "n2", "n3"), "gpus": r.pick("0", "1", "2", "no")},
 		Capacity: placement.Resources{Cores: int64(r.IntN(5)) * 1000, Memory: int64(r.IntN(9)) << 30, Disk: int64(r.IntN(9)) << 30},
-		Rates:    placement.Rates{Partition: int64(r.IntN(4)), Memory: int64(r.IntN(3)), Disk: int64(r.IntN(2))},
+		Rates:    placement.Rates{Partition: 1e6 * int64(r.IntN(4)), Memory: 1e6 * int64(r.IntN(3)), Disk: 1e6 * int64(r.IntN(2))},
 		Public:   r.chance(3), Weak: r.chance(3), Only: r.chance(5), Closed: r.chance(9), Silent: r.chance(9), Drained: r.chance(9),
 	}
 	if r.chance(2) {
@@ -171,7 +171,7 @@ func (r source) want(id func() string) placement.Want {
 		w.Expect = placement.Resources{Memory: int64(r.IntN(3)) << 30, Disk: 1 << 30}
 	}
 	if r.chance(5) {
-		w.MaxPrice = int64(1 + r.IntN(5))
+		w.MaxPrice, w.Besides = int64(1+r.IntN(5)), int64(r.IntN(9)/8)
 	}
 	if r.chance(2) {
 		e, err := placement.ParseFilter(r.pick(

@@ -88,8 +88,8 @@ func (r Resources) less(o Resources) Resources {
 	return Resources{max(0, r.Cores-o.Cores), max(0, r.Memory-o.Memory), max(0, r.Disk-o.Disk)}
 }
 
-// Rates are what a computer costs, in micro-credits per hour. Negative ones
-// count as zero.
+// Rates are what a computer costs, in pico-credits per hour: a millionth of
+// the micro-credits of a price. Negative ones count as zero.
 type Rates struct {
 	Partition int64
 	Core      int64
@@ -101,13 +101,16 @@ func (r Rates) atMost(o Rates) Rates {
 	return Rates{min(r.Partition, o.Partition), min(r.Core, o.Core), min(r.Memory, o.Memory), min(r.Disk, o.Disk)}
 }
 
-// price returns what one partition with r costs in an hour: each part
-// rounded up, and the sum math.MaxInt64 if it is more.
-func (r Rates) price(of Resources) int64 {
-	sum := max(0, r.Partition)
-	sum = plus(sum, share(r.Core, of.Cores, 1000))
-	sum = plus(sum, share(r.Memory, of.Memory, 1<<30))
-	return plus(sum, share(r.Disk, of.Disk, 1<<30))
+// picos are the pico-credits of a micro-credit.
+const picos = 1_000_000
+
+// Price returns what one partition with r costs in an hour, in micro-credits:
+// each part rounded up, and the sum math.MaxInt64 if it is more.
+func (r Rates) Price(of Resources) int64 {
+	sum := share(r.Partition, 1, picos)
+	sum = plus(sum, share(r.Core, of.Cores, 1000*picos))
+	sum = plus(sum, share(r.Memory, of.Memory, picos<<30))
+	return plus(sum, share(r.Disk, of.Disk, picos<<30))
 }
 
 // share returns rate × amount ÷ unit, rounded up and at most math.MaxInt64.
@@ -195,7 +198,7 @@ func part(used, all int64) int {
 }
 
 // Price returns what w costs on c, in micro-credits per hour.
-func (c *Candidate) Price(w *Want) int64 { return c.Rates.price(w.expects()) }
+func (c *Candidate) Price(w *Want) int64 { return c.Rates.Price(w.expects()) }
 
 // A Want is what an instance asks for. The zero value of each field demands
 // nothing.
@@ -212,6 +215,7 @@ type Want struct {
 	Needs    Resources // is free there, or it does not fit
 	Expect   Resources // what is likely to be used, for the price; default Needs
 	MaxPrice int64     // micro-credits per hour; 0 is any
+	Besides  int64     // what an hour costs wherever it is, such as the release; MaxPrice is for both
 
 	// What the instance must be near to: nil demands nothing, and an empty
 	// list excludes every computer.

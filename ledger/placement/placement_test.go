@@ -122,7 +122,7 @@ func ExampleIndex_Quote() {
 	for n, price := range []int64{40, 25, 31, 31} {
 		x.Put(placement.Candidate{
 			ID: fmt.Sprint("c", n), Name: fmt.Sprint("computer", n), Owner: "ann", Free: n, Labels: map[string]string{"country": "FR"},
-			Capacity: placement.Resources{Memory: int64(4*n+1) << 30}, Rates: placement.Rates{Partition: 1, Memory: price},
+			Capacity: placement.Resources{Memory: int64(4*n+1) << 30}, Rates: placement.Rates{Partition: 1e6, Memory: price * 1e6},
 		})
 	}
 	w := placement.Want{Reference: "db1", Account: "bob", Policy: placement.Cheapest, Needs: placement.Resources{Memory: 2 << 30}}
@@ -131,7 +131,7 @@ func ExampleIndex_Quote() {
 	fmt.Println(x.Quote(w))
 	// Output:
 	// {db1 {c1 computer1 51} [{c3 computer3 63} {c2 computer2 63}]} <nil>
-	// { {  0} []} no partition for db1: 4 computers: 2 too dear (wants at most 100 an hour), 2 too little memory (wants 8 GiB)
+	// { {  0} []} no partition for db1: 4 computers: 2 too dear (wants at most 0.0001 credits an hour), 2 too little memory (wants 8 GiB)
 }
 
 func TestRefusalIsBounded(t *testing.T) {
@@ -154,24 +154,24 @@ func TestRefusalIsBounded(t *testing.T) {
 func TestReasons(t *testing.T) {
 	has := placement.Resources{Cores: 2000, Memory: 4 << 30, Disk: 10 << 30}
 	for why, c := range map[string]placement.Candidate{
-		"1 lost":                                  {Silent: true},
-		"1 drained":                               {Drained: true},
-		"1 closed":                                {Closed: true},
-		"1 for their owners only":                 {Only: true},
-		"1 not isolated enough for strangers":     {Weak: true},
-		"1 full":                                  {Capacity: has},
-		"1 too few cores (wants 1.5 cores)":       {Free: 1, Capacity: placement.Resources{Cores: 1000}},
-		"1 too little memory (wants 2 GiB)":       {Free: 1, Capacity: placement.Resources{Memory: 1 << 30}},
-		"1 too little disk (wants 1025 MiB)":      {Free: 1, Capacity: placement.Resources{Disk: 1 << 30}},
-		"1 too few cores free (wants 1.5 cores)":  {Free: 1, Capacity: has, Reserved: placement.Resources{Cores: 501}},
-		"1 too little memory free (wants 2 GiB)":  {Free: 1, Capacity: has, Reserved: placement.Resources{Memory: 2<<30 + 1}},
-		"1 too little disk free (wants 1025 MiB)": {Free: 1, Capacity: has, Reserved: placement.Resources{Disk: 99 << 30}},
-		"1 too dear (wants at most 7 an hour)":    {Free: 1, Capacity: has, Rates: placement.Rates{Core: 5}},
-		"1 not apart enough":                      {Free: 1, Capacity: has, Host: "h"},
-		"1 not near enough":                       {Free: 1, Capacity: has, Labels: map[string]string{"site": "z"}},
-		"1 where the filter divides by zero":      {Free: 1, Capacity: has, Labels: map[string]string{"n": "0"}},
-		"1 where the filter overflows":            {Free: 1, Capacity: has, Labels: map[string]string{"n": "8388607TiB"}},
-		"1 wrong n (wants > 0)":                   {Free: 1, Capacity: has, Labels: map[string]string{"n": "-1"}},
+		"1 lost":                                              {Silent: true},
+		"1 drained":                                           {Drained: true},
+		"1 closed":                                            {Closed: true},
+		"1 for their owners only":                             {Only: true},
+		"1 not isolated enough for strangers":                 {Weak: true},
+		"1 full":                                              {Capacity: has},
+		"1 too few cores (wants 1.5 cores)":                   {Free: 1, Capacity: placement.Resources{Cores: 1000}},
+		"1 too little memory (wants 2 GiB)":                   {Free: 1, Capacity: placement.Resources{Memory: 1 << 30}},
+		"1 too little disk (wants 1025 MiB)":                  {Free: 1, Capacity: placement.Resources{Disk: 1 << 30}},
+		"1 too few cores free (wants 1.5 cores)":              {Free: 1, Capacity: has, Reserved: placement.Resources{Cores: 501}},
+		"1 too little memory free (wants 2 GiB)":              {Free: 1, Capacity: has, Reserved: placement.Resources{Memory: 2<<30 + 1}},
+		"1 too little disk free (wants 1025 MiB)":             {Free: 1, Capacity: has, Reserved: placement.Resources{Disk: 99 << 30}},
+		"1 too dear (wants at most 0.000007 credits an hour)": {Free: 1, Capacity: has, Rates: placement.Rates{Core: 5e6}},
+		"1 not apart enough":                                  {Free: 1, Capacity: has, Host: "h"},
+		"1 not near enough":                                   {Free: 1, Capacity: has, Labels: map[string]string{"site": "z"}},
+		"1 where the filter divides by zero":                  {Free: 1, Capacity: has, Labels: map[string]string{"n": "0"}},
+		"1 where the filter overflows":                        {Free: 1, Capacity: has, Labels: map[string]string{"n": "8388607TiB"}},
+		"1 wrong n (wants > 0)":                               {Free: 1, Capacity: has, Labels: map[string]string{"n": "-1"}},
 	} {
 		e, err := placement.ParseFilter(`(not has n or 5 * n / n = 5 and n + n / n != 7 or n < 0) and (not has n or n > -9) and n > 0`)
 		if err != nil {
@@ -204,9 +204,9 @@ func TestPriceSaturates(t *testing.T) {
 		needs placement.Resources
 		price int64
 	}{
-		{placement.Rates{Partition: 3, Core: 10}, placement.Resources{Cores: 1}, 4},
-		{placement.Rates{Partition: -3, Core: -10}, placement.Resources{Cores: 1000}, 0},
-		{placement.Rates{Core: most}, placement.Resources{Cores: 1000}, most},
+		{placement.Rates{Partition: 3e6, Core: 10e6}, placement.Resources{Cores: 1}, 4},
+		{placement.Rates{Partition: -3e6, Core: -10e6}, placement.Resources{Cores: 1000}, 0},
+		{placement.Rates{Core: most}, placement.Resources{Cores: 1000}, most/1_000_000 + 1},
 		{placement.Rates{Core: most}, placement.Resources{Cores: most}, most},
 		{placement.Rates{Partition: most, Disk: most}, placement.Resources{Disk: most}, most},
 	} {

@@ -65,7 +65,7 @@ func (s *search) reason(c cause) Reason {
 	case littleDisk, littleDiskFree:
 		return Reason{Text: causes[c], Wants: FormatSize(w.Needs.Disk)}
 	case dear:
-		return Reason{Text: causes[c], Wants: fmt.Sprintf("at most %d an hour", w.MaxPrice)}
+		return Reason{Text: causes[c], Wants: "at most " + formatCredits(w.MaxPrice) + " credits an hour"}
 	default:
 		return Reason{Text: causes[c]}
 	}
@@ -105,6 +105,13 @@ func FormatCores(n int64) string {
 	}
 	text := fmt.Sprintf("%d.%03d", n/1000, n%1000)
 	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " cores"
+}
+
+// formatCredits prints micro-credits as credits, with two to six decimals.
+func formatCredits(n int64) string {
+	text := fmt.Sprintf("%d.%06d", n/1_000_000, n%1_000_000)
+	point := strings.IndexByte(text, '.')
+	return text[:point+3] + strings.TrimRight(text[point+3:], "0")
 }
 
 // FormatSize prints bytes in the largest unit without a rest: "8 GiB".

@@ -119,11 +119,10 @@ func (s *search) next(e *entry) bool {
 // consider puts e in its place among what was found, if it is among the best
 // and fits.
 func (s *search) consider(e *entry, better func(a, b *entry) bool) {
-	slow := s.want.Policy == Spread // to compare
-	if slow && !s.fits(e) || s.full() && !better(e, s.found[len(s.found)-1]) {
+	if s.full() && !better(e, s.found[len(s.found)-1]) {
 		return
 	}
-	if !slow && !s.fits(e) || slices.Contains(s.found[s.base:], e) {
+	if !s.fits(e) || slices.Contains(s.found[s.base:], e) {
 		return
 	}
 	at := len(s.found)
@@ -188,7 +187,7 @@ func (s *search) unfit(e *entry) cause {
 		return littleMemoryFree
 	case w.Needs.Disk > e.room.Disk:
 		return littleDiskFree
-	case w.MaxPrice > 0 && e.Price(w) > w.MaxPrice:
+	case w.MaxPrice > 0 && plus(e.Price(w), max(0, w.Besides)) > w.MaxPrice:
 		return dear
 	}
 	return fine

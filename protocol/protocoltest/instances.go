@@ -46,6 +46,8 @@ func (c *caller) Request(_ context.Context, in protocol.RequestInput) (protocol.
 	if i.Needs, err = c.resized(i, in); err != nil {
 		return protocol.Instance{}, err
 	}
+	i.Policy = cmp.Or(in.Policy, i.Policy)
+	i.Near, i.NearBy, i.Apart, i.ApartBy, i.MaxPrice = in.Near, in.NearBy, in.Apart, in.ApartBy, in.MaxPrice
 	i.Shared = in.Shared != nil && *in.Shared
 	i.Type = cmp.Or(in.Type, i.Type)
 	i.RequestedState = cmp.Or(in.State, i.RequestedState)

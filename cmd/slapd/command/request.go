@@ -26,7 +26,7 @@ func requestVerb() *verb {
 				&cli.BoolFlag{Name: "replace", Usage: "drop the parameters that are not given"},
 				&cli.StringSliceFlag{Name: "filter", Usage: "only on a computer with `NAME=VALUE`, such as country=FR or computer=castle; may be repeated"},
 				&cli.StringFlag{Name: "where", Usage: "only on a computer for which `EXPRESSION` holds, such as 'cores >= 4 and country in [FR, DE]'"},
-				&cli.StringFlag{Name: "policy", Usage: "`POLICY` is default, pack (fill computers up) or spread (where you have least)"},
+				&cli.StringFlag{Name: "policy", Usage: "`POLICY` is default, pack (fill computers up), spread (over sites, where you have least) or cheapest"},
 				&cli.StringFlag{Name: "state", Usage: "`STATE` is started, stopped or destroyed"},
 				&cli.BoolFlag{Name: "shared", Usage: "a place inside another instance"},
 				accountFlag(),
@@ -37,7 +37,8 @@ func requestVerb() *verb {
 			"slapd request mariadb db1 --wait",
 			"slapd request mariadb db1 --param database=shop --wait=10m",
 			"slapd request postgresql stats --filter country=FR --filter computer=castle",
-			"slapd request mariadb db2 --cores 2 --memory 4GiB --disk 10GiB",
+			"slapd request mariadb db2 --cores 2 --memory 4GiB --disk 10GiB --policy cheapest --max-price 0.05",
+			"slapd request mariadb db3 --apart db1 --apart db2 --apart-by site",
 			"slapd request redis cache --where 'cores >= 4 and not has gpu' --policy spread",
 			"slapd request ./my-release test --params-file params.json",
 		},
@@ -70,12 +71,12 @@ func (i *invocation) requestInput() (in protocol.RequestInput, err error) {
 	in = protocol.RequestInput{
 		Release: i.args[0], Reference: i.args[1], Account: i.String("account"), Type: i.String("type"),
 		State: protocol.RequestedState(i.String("state")), ReplaceParameters: i.Bool("replace"),
-		Where: i.String("where"), Policy: i.String("policy"), ReplaceNeeds: i.Bool("replace-needs"),
+		Where: i.String("where"), Policy: i.String("policy"),
 	}
 	if in.Filter, err = i.settings("filter"); err != nil {
 		return in, err
 	}
-	if in.Needs, err = i.needs(); err != nil {
+	if err := i.place(&in); err != nil {
 		return in, err
 	}
 	if i.IsSet("shared") {
@@ -83,9 +84,9 @@ func (i *invocation) requestInput() (in protocol.RequestInput, err error) {
 		in.Shared = &shared
 	}
 	switch in.Policy {
-	case "", "default", "pack", "spread":
+	case "", "default", "pack", "spread", "cheapest":
 	default:
-		return in, usagef("--policy %s: default, pack or spread", in.Policy)
+		return in, usagef("--policy %s: default, pack, spread or cheapest", in.Policy)
 	}
 	switch in.State {
 	case "", protocol.RequestStarted, protocol.RequestStopped, protocol.RequestDestroyed:

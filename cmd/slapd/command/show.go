@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -50,6 +51,17 @@ func (i *invocation) printInstance(w io.Writer, n protocol.Instance) {
 	row(w, "address", n.Address+" "+pairs(n.Ports))
 	row(w, "needs", n.Needs)
 	row(w, "filter", pairs(n.Filter))
+	for _, r := range []struct{ what, text string }{
+		{"where", n.Where},
+		{"policy", n.Policy},
+		{"near", beside(n.Near, n.NearBy)},
+		{"apart", beside(n.Apart, n.ApartBy)},
+		{"highest price", n.MaxPrice},
+	} {
+		if r.text != "" {
+			row(w, r.what, r.text)
+		}
+	}
 	for _, k := range slices.Sorted(maps.Keys(n.Parameters)) {
 		row(w, "parameter "+k, string(n.Parameters[k]))
 	}
@@ -61,4 +73,13 @@ func (i *invocation) printInstance(w io.Writer, n protocol.Instance) {
 	for _, e := range n.Events {
 		row(w, "event "+i.age(e.At)+" ago", e.Text)
 	}
+}
+
+// beside says what an instance is near to, or apart from.
+func beside(refs []string, by string) string {
+	text := strings.Join(refs, " ")
+	if by != "" {
+		text += " (by " + by + ")"
+	}
+	return text
 }

@@ -26,6 +26,10 @@ func wireInstance(v *ledger.State, i ledger.Instance) protocol.Instance {
 		Where:          i.Where,
 		Policy:         string(i.Policy),
 		Needs:          wireNeeds(i.Needs),
+		Near:           texts(i.Affinity.Near),
+		NearBy:         i.Affinity.NearBy,
+		Apart:          texts(i.Affinity.Apart),
+		ApartBy:        i.Affinity.ApartBy,
 		Shared:         i.Shared,
 		RequestedState: protocol.RequestedState(i.Requested),
 		State:          protocol.State(i.State),
@@ -38,6 +42,9 @@ func wireInstance(v *ledger.State, i ledger.Instance) protocol.Instance {
 		Generation:     i.Generation,
 		Created:        i.Created,
 		Changed:        i.Changed,
+	}
+	if i.MaxPrice != 0 {
+		out.MaxPrice = i.MaxPrice.String()
 	}
 	if i.Address.IsValid() {
 		out.Address = i.Address.String()
@@ -81,14 +88,6 @@ func wireComputer(c ledger.Computer) protocol.Computer {
 		State:          string(c.State),
 		Since:          c.Since,
 	}
-}
-
-func wireNeeds(n ledger.Needs) protocol.Needs {
-	return protocol.Needs{Millicores: n.Cores, Memory: n.Memory, Disk: n.Disk}
-}
-
-func ledgerNeeds(n protocol.Needs) ledger.Needs {
-	return ledger.Needs{Cores: n.Millicores, Memory: n.Memory, Disk: n.Disk}
 }
 
 func wireRelease(r ledger.Release) protocol.Release {

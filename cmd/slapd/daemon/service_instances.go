@@ -27,6 +27,10 @@ func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protoc
 	if err := s.check(ctx, found, in, was, exists); err != nil {
 		return protocol.Instance{}, err
 	}
+	most, err := credits(in.MaxPrice)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
 	v, err = s.propose(ctx, ledger.Request{
 		Account:           account,
 		Reference:         ledger.Reference(in.Reference),
@@ -40,6 +44,8 @@ func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protoc
 		Where:             in.Where,
 		Policy:            placement.Policy(in.Policy),
 		Needs:             ledgerNeeds(in.Needs),
+		Affinity:          ledgerAffinity(in),
+		MaxPrice:          most,
 		ReplaceNeeds:      in.ReplaceNeeds,
 		Shared:            in.Shared != nil && *in.Shared,
 		State:             ledger.InstanceState(in.State),

@@ -32,7 +32,7 @@ func (c SetPrice) decide(s *State, x Context) ([]Event, error) {
 	if err := s.billable("price"); err != nil {
 		return nil, err
 	}
-	account, err := x.Principal.account(c.Account)
+	account, err := s.ActFor(x.Principal, c.Account, RightMoney)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (c Pay) decide(s *State, x Context) ([]Event, error) {
 	if err := s.billable("pay"); err != nil {
 		return nil, err
 	}
-	from, err := x.Principal.account(c.From)
+	from, err := s.ActFor(x.Principal, c.From, RightMoney)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (c Pay) decide(s *State, x Context) ([]Event, error) {
 		return nil, refuse(ErrInvalid, "pay: from %s to itself", from)
 	}
 	for _, name := range []AccountName{from, c.To} {
-		if _, ok := s.Account(name); !ok && name != MintAccount && name != MeshAccount {
+		if a, ok := s.Account(name); (!ok || !a.Deleted.IsZero() && !x.Principal.Operator) && name != MintAccount && name != MeshAccount {
 			return nil, refuse(ErrNotFound, "pay: account %s is not known", name)
 		}
 	}
@@ -153,6 +153,9 @@ func (SetLimit) Kind() string { return "set-limit" }
 
 func (c SetLimit) decide(s *State, x Context) ([]Event, error) {
 	if err := s.billable("limit"); err != nil {
+		return nil, err
+	}
+	if err := x.Principal.may(RightMoney); err != nil {
 		return nil, err
 	}
 	switch _, ok := s.Account(c.Account); {
@@ -185,6 +188,9 @@ func (SetTerms) Kind() string { return "set-terms" }
 
 func (c SetTerms) decide(s *State, x Context) ([]Event, error) {
 	if err := s.billable("terms"); err != nil {
+		return nil, err
+	}
+	if err := x.Principal.may(RightMoney); err != nil {
 		return nil, err
 	}
 	const year = 365 * 24 * time.Hour
@@ -257,7 +263,7 @@ type ReviewBill struct {
 func (ReviewBill) Kind() string { return "review-bill" }
 
 func (c ReviewBill) decide(s *State, x Context) ([]Event, error) {
-	account, err := x.Principal.account(c.Account)
+	account, err := s.ActFor(x.Principal, c.Account, RightMoney)
 	if err != nil {
 		return nil, err
 	}

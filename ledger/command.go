@@ -111,6 +111,30 @@ func parseBilling(kind string, data []byte) (Command, error) {
 	case ReportUsage{}.Kind():
 		return parse[ReportUsage](data)
 	default:
+		return parsePeople(kind, data)
+	}
+}
+
+// parsePeople is ParseCommand for the commands about users and projects.
+func parsePeople(kind string, data []byte) (Command, error) {
+	switch kind {
+	case CreateProject{}.Kind():
+		return parse[CreateProject](data)
+	case SetMember{}.Kind():
+		return parse[SetMember](data)
+	case RemoveMember{}.Kind():
+		return parse[RemoveMember](data)
+	case DeleteProject{}.Kind():
+		return parse[DeleteProject](data)
+	case SetQuota{}.Kind():
+		return parse[SetQuota](data)
+	case CreateUser{}.Kind():
+		return parse[CreateUser](data)
+	case DisableAccount{}.Kind():
+		return parse[DisableAccount](data)
+	case SetOperator{}.Kind():
+		return parse[SetOperator](data)
+	default:
 		return parseTrees(kind, data)
 	}
 }

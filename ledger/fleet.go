@@ -47,7 +47,13 @@ func (c Offer) decide(s *State, x Context) ([]Event, error) {
 		Arch: c.Arch, Host: c.Host, State: ComputerOnline, Since: x.At,
 		Cores: c.Cores, Memory: c.Memory, Disk: c.Disk,
 	}
-	if was, ok := s.Computer(now.ID); ok {
+	was, ok := s.Computer(now.ID)
+	if !ok || was.tally() == (Tally{}) || was.Account != now.Account {
+		if err := s.withinQuota(now.Account, "offer", QuotaComputers, s.Tally(now.Account).Computers, 1); err != nil {
+			return nil, err
+		}
+	}
+	if ok {
 		now.Used, now.Next, now.Free = was.Used, was.Next, s.freeBelow(was, c.Partitions)
 		now.Reserved = was.Reserved
 		if was.State == ComputerOnline {

@@ -90,3 +90,10 @@ type Instance struct {
 // Settled reports whether i is gone: it holds no partition and no address,
 // and is shown for a while only.
 func (i Instance) Settled() bool { return i.State == InstanceDestroyed }
+
+// WithoutSecrets returns i as those see it who may only look: parameters and
+// connection parameters hold passwords.
+func (i Instance) WithoutSecrets() Instance {
+	i.Parameters, i.Connection = nil, nil
+	return i
+}

@@ -22,13 +22,6 @@ type Mesh struct {
 	Terms Terms `cbor:"10,keyasint"` // about money
 }
 
-// An Account owns computers and instances, and asks.
-type Account struct {
-	Name     AccountName `cbor:"1,keyasint"`
-	Operator bool        `cbor:"2,keyasint,omitempty"` // may ask on behalf of all
-	Created  time.Time   `cbor:"3,keyasint"`
-}
-
 // A Role is what a peer, or the bearer of a token, may be. The empty role is
 // none.
 type Role string
@@ -68,6 +61,23 @@ type Token struct {
 	CreatedBy AccountName `cbor:"7,keyasint"`
 	Created   time.Time   `cbor:"8,keyasint"`
 	Revoked   bool        `cbor:"9,keyasint,omitempty"`
+
+	// Scopes are the names of the rights that the bearer has; none are all of
+	// its account's.
+	Scopes []string `cbor:"10,keyasint,omitempty"`
+
+	// Project is the one for which the bearer acts instead of its account, as
+	// far as the role of the account in it goes.
+	Project AccountName `cbor:"11,keyasint,omitempty"`
+}
+
+// Rights are what the scopes of t leave to its bearer.
+func (t Token) Rights() Rights {
+	if len(t.Scopes) == 0 {
+		return AllRights
+	}
+	r, _ := ParseRights(t.Scopes) // they were checked
+	return r
 }
 
 // Dead reports whether t can no longer be used at the given time.

@@ -154,6 +154,9 @@ func (c Admit) decide(s *State, x Context) ([]Event, error) {
 		return nil, refuse(ErrConflict, "admit %s: this peer belongs to account %s, the token to %s: leave first", c.Name, old.Account, token.Account)
 	}
 	account, _ := s.Account(token.Account)
+	if account.Disabled {
+		return nil, refuse(ErrForbidden, "admit %s: account %s of token %s is disabled: ask an operator of the mesh", c.Name, account.Name, token.ID)
+	}
 	peer := Peer{
 		ID: c.Peer, Name: c.Name, PublicKey: c.PublicKey, Account: token.Account, Role: token.Role,
 		Operator: operates(account, token.Role), Seat: old.Seat, Token: token.ID, Admitted: x.At,

@@ -31,6 +31,9 @@ type Principal struct {
 	Account  AccountName   `cbor:"4,keyasint,omitempty"`
 	Operator bool          `cbor:"-"`
 	Role     Role          `cbor:"-"`
+	Rights   Rights        `cbor:"-"` // that are left of those of its account
+
+	disabled bool // why there are not more
 }
 
 // System is the principal of the leader's own housekeeping.
@@ -67,40 +70,59 @@ func (p Principal) String() string {
 func (s *State) Recognise(p Principal, at time.Time) (Principal, error) {
 	switch p.Kind {
 	case PrincipalSystem:
-		return Principal{Kind: PrincipalSystem, Operator: true, Role: RoleVoter}, nil
+		return Principal{Kind: PrincipalSystem, Operator: true, Role: RoleVoter, Rights: AllRights}, nil
 	case PrincipalPeer:
 		peer, ok := s.Peer(p.Peer)
 		if !ok || peer.Revoked {
 			return p, refuse(ErrUnauthorized, "peer %s is not a member of this mesh", p.Peer)
 		}
-		return Principal{PrincipalPeer, p.Peer, "", peer.Account, peer.Operator, peer.Role}, nil
+		account, _ := s.Account(peer.Account)
+		return Principal{
+			Kind: PrincipalPeer, Peer: p.Peer, Account: peer.Account, Operator: peer.Operator, Role: peer.Role, Rights: AllRights,
+		}.of(account), nil
 	case PrincipalToken:
 		token, ok := s.Token(p.Token)
 		if !ok || token.Role != RoleUser || token.Dead(at) {
 			return p, refuse(ErrUnauthorized, "token %s is unknown, revoked or expired: ask for a new one", p.Token)
 		}
-		account, _ := s.Account(token.Account)
-		return Principal{PrincipalToken, "", p.Token, token.Account, account.Operator, RoleUser}, nil
+		return s.recogniseToken(token)
 	case PrincipalAccount:
 		account, ok := s.Account(p.Account)
 		if !ok {
 			return p, refuse(ErrUnauthorized, "account %s is not known", p.Account)
 		}
-		return Principal{PrincipalAccount, "", "", p.Account, account.Operator, RoleUser}, nil
+		return Principal{
+			Kind: PrincipalAccount, Account: p.Account, Operator: account.Operator, Role: RoleUser, Rights: AllRights,
+		}.of(account), nil
 	}
 	return p, refuse(ErrUnauthorized, "nobody asks")
 }
 
-// account returns the account that p acts for when it names wanted: its own
-// if wanted is empty, another's only as an operator.
-func (p Principal) account(wanted AccountName) (AccountName, error) {
-	switch {
-	case wanted == "" && p.Account == "":
-		return "", refuse(ErrInvalid, "account required")
-	case wanted == "" || wanted == p.Account:
-		return p.Account, nil
-	case !p.Operator:
-		return "", refuse(ErrForbidden, "%s may not act for account %s", p, wanted)
+// recogniseToken returns who the bearer of a user token is. An operator's
+// power takes the scope admin, no project, and a token that was made when the
+// account had it already.
+func (s *State) recogniseToken(t Token) (Principal, error) {
+	account, _ := s.Account(t.Account)
+	p := Principal{Kind: PrincipalToken, Token: t.ID, Account: t.Account, Role: RoleUser, Rights: t.Rights()}
+	if t.Project == "" {
+		p.Operator = account.Operator && p.Rights.Has(RightAdmin) && t.Created.After(account.OperatorSince)
+		return p.of(account), nil
 	}
-	return wanted, nil
+	m, ok := s.Member(t.Project, t.Account)
+	if !ok {
+		return p, refuse(ErrUnauthorized, "token %s is for project %s, to which %s does not belong", t.ID, t.Project, t.Account)
+	}
+	project, _ := s.Account(t.Project)
+	p.Account = t.Project
+	p.Rights &= m.Role.Rights()
+	return p.of(account).of(project), nil
+}
+
+// of takes from p what its account, if that is disabled, may not do.
+func (p Principal) of(a Account) Principal {
+	if a.Disabled {
+		p.Operator, p.disabled = false, true
+		p.Rights &= RightRead
+	}
+	return p
 }

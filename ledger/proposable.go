@@ -40,3 +40,26 @@ func (c Offer) rules() uint64 {
 	}
 	return 1
 }
+
+func (CreateProject) rules() uint64  { return RulesOfProjects }
+func (SetMember) rules() uint64      { return RulesOfProjects }
+func (RemoveMember) rules() uint64   { return RulesOfProjects }
+func (DeleteProject) rules() uint64  { return RulesOfProjects }
+func (SetQuota) rules() uint64       { return RulesOfProjects }
+func (CreateUser) rules() uint64     { return RulesOfProjects }
+func (DisableAccount) rules() uint64 { return RulesOfProjects }
+func (SetOperator) rules() uint64    { return RulesOfProjects }
+
+func (c CreateToken) rules() uint64 {
+	if len(c.Scopes) > 0 || c.Project != "" {
+		return RulesOfProjects
+	}
+	return 1
+}
+
+func (c Publish) rules() uint64 {
+	if c.Account != "" {
+		return RulesOfProjects
+	}
+	return 1
+}

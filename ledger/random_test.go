@@ -46,6 +46,7 @@ func TestReplicasAgree(t *testing.T) {
 			if len(ea) > 0 && erra == nil {
 				accepted++
 			}
+			a.withinQuotas(ea)
 			for _, e := range ea {
 				kinds[fmt.Sprintf("%T", e)]++
 			}
@@ -62,11 +63,11 @@ func TestReplicasAgree(t *testing.T) {
 			}
 		}
 		followed.update(nil)
-		if accepted < steps/4 {
+		if accepted < steps/5 {
 			t.Errorf("seed %d: only %d of %d commands changed anything", seed, accepted, steps)
 		}
 	}
-	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, Renamed{}, Banged{}} {
+	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, ProjectCreated{}, MemberSet{}, MemberRemoved{}, ProjectDeleted{}, QuotaSet{}, AccountDisabled{}, OperatorSet{}, Renamed{}, Banged{}} {
 		if kind := fmt.Sprintf("%T", e); kinds[kind] == 0 {
 			t.Errorf("nothing was ever %s: the random commands are not what they were meant to be", kind)
 		}
@@ -243,6 +244,9 @@ func (w *world) check() error {
 	if err := w.checkTrees(); err != nil {
 		return err
 	}
+	if err := w.checkPeople(); err != nil {
+		return err
+	}
 	var sum Hash
 	for _, id := range tables {
 		shelf, _ := w.shelf(id)
@@ -276,14 +280,18 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	reference := Reference(pick("a", "b", "c", "d", "e", "f", "g"))
 	p := AsPeer(peer)
 	if r.IntN(10) == 0 {
-		p = []Principal{System(), AsAccount("ann"), AsAccount("bob"), AsToken(TokenID(token))}[r.IntN(4)]
+		p = []Principal{System(), AsAccount("ann"), AsAccount("bob"), AsAccount("acme"), AsToken(TokenID(token))}[r.IntN(5)]
 	}
 	switch n := r.IntN(100); {
 	case n < 4:
-		return p, CreateToken{
-			TokenID(token), digestOfToken(token), Role(pick("voter", "computer", "user")), 1 + r.IntN(3),
-			w.at.Add(time.Duration(r.IntN(7200)) * time.Second), AccountName(pick("ann", "bob", "")),
+		c := CreateToken{
+			ID: TokenID(token), Digest: digestOfToken(token), Role: Role(pick("voter", "computer", "user")), Uses: 1 + r.IntN(3),
+			Expires: w.at.Add(time.Duration(r.IntN(7200)) * time.Second), Account: AccountName(pick("ann", "bob", "")),
 		}
+		if c.Role == RoleUser {
+			c.narrowRandomly(r)
+		}
+		return p, c
 	case n < 12:
 		return AsPeer("p1"), Admit{digestOfToken(token), false, other, publicKeyOf(string(other)), "x"}
 	case n < 14:
@@ -303,14 +311,17 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	case n < 56:
 		return p, randomRequest(r, reference, DigestOf(profileOf(name, version)))
 	case n < 68:
-		return p, SetState{"", reference, InstanceState(pick("started", "stopped", "destroyed", "destroyed"))}
+		return p, SetState{AccountName(pick("", "", "", "acme", "lab")), reference, InstanceState(pick("started", "stopped", "destroyed", "destroyed"))}
 	case n < 88:
 		return randomReport(r, w, peer)
 	case n < 90:
 		return System(), MarkComputers{[]ComputerID{ComputerID(peer)}, []ComputerID{"p1", "p2", "p3", ComputerID(other)}}
 	}
-	if r.IntN(2) == 0 {
+	switch r.IntN(3) {
+	case 0:
 		return randomMoney(r, w, p, peer)
+	case 1:
+		return randomPeople(r, p)
 	}
 	if n := r.IntN(12); n < 2 {
 		return AsPeer(other), []Command{Leave{Force: true}, RemovePeer{PeerID(pick("p6", "x"))}}[n]
@@ -332,6 +343,9 @@ func randomRequest(r *rand.Rand, reference Reference, release ReleaseDigest) Req
 	}
 	if r.IntN(2) == 0 {
 		c.Parameters = map[string]json.RawMessage{pick("x", "y"): json.RawMessage(pick("1", "null", `{"a": [1, 2]}`, "{"))}
+	}
+	if r.IntN(4) == 0 {
+		c.Account = AccountName(pick("acme", "lab", "bob"))
 	}
 	if r.IntN(2) == 0 {
 		c.Filter = map[string]string{pick("country", "computer", "grade"): pick("FR", "DE", "p1", "p3", "sandbox")}

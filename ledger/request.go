@@ -188,6 +188,9 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 	if now.Type, err = c.typeOf(release, ""); err != nil {
 		return nil, err
 	}
+	if err := c.mayHave(s, x.Principal, account); err != nil {
+		return nil, err
+	}
 	want, err := s.want(now, c.Avoid, release, x.At)
 	if err != nil {
 		return nil, err
@@ -260,6 +263,9 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 		now.Policy = c.Policy
 	}
 	if err := c.resize(s, was, &now); err != nil {
+		return nil, err
+	}
+	if err := s.mayNeed(was.Account, "request "+string(c.Reference), false, was.Needs, now.Needs); err != nil {
 		return nil, err
 	}
 	if err := c.reattach(s, x, was, &now, release); err != nil {
@@ -348,7 +354,7 @@ type SetState struct {
 func (SetState) Kind() string { return "set-state" }
 
 func (c SetState) decide(s *State, x Context) ([]Event, error) {
-	account, err := x.Principal.account(c.Account)
+	account, err := s.ActFor(x.Principal, c.Account, RightInstances)
 	if err != nil {
 		return nil, err
 	}

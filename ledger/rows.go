@@ -35,6 +35,7 @@ const (
 	tableHeld      Table = 19
 	tablePayments  Table = 20
 	tablePaidAt    Table = 21
+	tableMembers   Table = 22
 	tableSecrets   Table = 45
 	tableRefusals  Table = 46
 )
@@ -209,6 +210,8 @@ func (s *State) owners(v any) (AccountName, ComputerID) {
 		return v.Payer, v.Computer
 	case Meter:
 		return "", v.Computer
+	case Membership:
+		return v.Account, ""
 	}
 	return "", ""
 }

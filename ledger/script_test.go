@@ -117,6 +117,8 @@ func (w *world) replay(script string) string {
 func (w *world) look(words []string) (string, bool) {
 	w.Helper()
 	switch words[0] {
+	case "people":
+		return w.showPeople(), true
 	case "wallets":
 		return w.showWallets(), true
 	case "bill":
@@ -180,7 +182,7 @@ func (w *world) parse(words []string) (Principal, Command) {
 	}
 	plain = append(plain, "", "", "", "") // missing words are empty
 	p := principal(words[0])
-	if c := w.parseMembers(verb, plain); c != nil {
+	if c := w.parseMembers(verb, plain, values); c != nil {
 		return p, c
 	}
 	if c := w.parseWork(verb, plain, values, filter, p); c != nil {
@@ -192,18 +194,26 @@ func (w *world) parse(words []string) (Principal, Command) {
 	if c := w.parseMoney(verb, plain, values); c != nil {
 		return p, c
 	}
+	if c := w.parsePeople(verb, plain, values); c != nil {
+		return p, c
+	}
 	w.Fatalf("unknown verb in %q", words)
 	return p, nil
 }
 
 func digestOfToken(id string) []byte { return fmt.Appendf(nil, "%-32.32s", id) }
 
-func (w *world) parseMembers(verb string, a []string) Command {
+func (w *world) parseMembers(verb string, a []string, values map[string]string) Command {
 	switch verb {
 	case "found": // NAME ACCOUNT PEER [open]
 		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0, CurrentRules, testSecret}
-	case "token": // ID ROLE ACCOUNT [USES]
-		return CreateToken{TokenID(a[0]), digestOfToken(a[0]), Role(a[1]), w.number(cmp.Or(a[3], "1")), w.at.Add(time.Hour), AccountName(a[2])}
+	case "token": // ID ROLE ACCOUNT [USES] [scopes=read,money] [project=P]
+		c := CreateToken{ID: TokenID(a[0]), Digest: digestOfToken(a[0]), Role: Role(a[1]), Uses: w.number(cmp.Or(a[3], "1")), Expires: w.at.Add(time.Hour)}
+		c.Account, c.Project = AccountName(a[2]), AccountName(values["project"])
+		if values["scopes"] != "" {
+			c.Scopes = strings.Split(values["scopes"], ",")
+		}
+		return c
 	case "revoke":
 		return RevokeToken{TokenID(a[0])}
 	case "admit": // PEER [TOKEN]

@@ -61,6 +61,7 @@ var tables = [...]Table{
 	tableNamings, tableProfiles, tableSupplies, tableInstances, tableGraves, tableReturned, tableEvents,
 	tableWallets, tableCharges, tableMeters, tableHeld, tablePayments, tablePaidAt,
 	tableSecrets, tableRefusals,
+	tableMembers,
 }
 
 // shelf returns the table of that number.
@@ -69,7 +70,7 @@ func (s *State) shelf(id Table) (shelf, error) {
 	case tableMesh:
 		return shelfOf[Mesh]{&s.mesh, s.setMesh, func(k Key) { drop(s, &s.mesh, k) }}, nil
 	case tableAccounts:
-		return shelfOf[Account]{&s.accounts, s.setAccount, func(k Key) { drop(s, &s.accounts, k) }}, nil
+		return shelfOf[Account]{&s.accounts, s.setAccount, func(k Key) { s.dropAccount(AccountName(k.A)) }}, nil
 	case tablePeers:
 		return shelfOf[Peer]{&s.peers, s.setPeer, func(k Key) { s.dropPeer(PeerID(k.A)) }}, nil
 	case tableTokens:
@@ -105,7 +106,7 @@ func (s *State) moneyShelf(id Table) (shelf, error) {
 	case tableWallets:
 		return shelfOf[Wallet]{&s.wallets, s.setWallet, func(k Key) { drop(s, &s.wallets, k) }}, nil
 	case tablePrices:
-		return shelfOf[Price]{&s.prices, s.setPrice, func(k Key) { drop(s, &s.prices, k) }}, nil
+		return shelfOf[Price]{&s.prices, s.setPrice, func(k Key) { s.dropPrice(AccountName(k.A), k.B) }}, nil
 	case tableCharges:
 		return shelfOf[Charge]{&s.charges, s.setCharge, func(k Key) { s.dropCharge(InstanceID(k.N)) }}, nil
 	case tableMeters:
@@ -128,6 +129,16 @@ func (s *State) historyShelf(id Table) (shelf, error) {
 		return shelfOf[secrets]{&s.secrets, s.setSecrets, func(k Key) { drop(s, &s.secrets, k) }}, nil
 	case tableRefusals:
 		return shelfOf[refusals]{&s.refusals, s.setRefusal, func(k Key) { drop(s, &s.refusals, k) }}, nil
+	default:
+		return s.peopleShelf(id)
+	}
+}
+
+// peopleShelf returns the table of that number, if it is about people.
+func (s *State) peopleShelf(id Table) (shelf, error) {
+	switch id {
+	case tableMembers:
+		return shelfOf[Membership]{&s.members, s.setMember, func(k Key) { s.dropMember(AccountName(k.A), AccountName(k.B)) }}, nil
 	default:
 		return nil, fmt.Errorf("table %d is not known", id)
 	}

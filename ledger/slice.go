@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // A Viewer is a peer for which a slice is cut. Viewers can be compared: a
@@ -11,6 +12,37 @@ type Viewer struct {
 	Peer    PeerID
 	Account AccountName
 	All     bool // an operator that may hold the ledger: sees everything
+
+	// Projects are those of its account, with the role in each, in the form
+	// ",acme:owner,lab:viewer,".
+	Projects string
+}
+
+// of reports whether an account is the viewer's own, or a project of it.
+func (v Viewer) of(account AccountName) bool {
+	return account == v.Account || v.rights(account) != 0
+}
+
+// Accounts lists the accounts whose rows the viewer is shown: its own and its
+// projects.
+func (v Viewer) Accounts() []AccountName {
+	out := []AccountName{v.Account}
+	for member := range strings.SplitSeq(strings.Trim(v.Projects, ","), ",") {
+		if project, _, ok := strings.Cut(member, ":"); ok {
+			out = append(out, AccountName(project))
+		}
+	}
+	return out
+}
+
+// rights are what the viewer may do for an account.
+func (v Viewer) rights(account AccountName) Rights {
+	if v.All || account == v.Account {
+		return AllRights
+	}
+	_, rest, _ := strings.Cut(v.Projects, ","+string(account)+":")
+	role, _, _ := strings.Cut(rest, ",")
+	return MemberRole(role).Rights()
 }
 
 // Viewer returns the viewer that a peer is, or refuses one that is not a
@@ -20,7 +52,17 @@ func (s *State) Viewer(id PeerID) (Viewer, error) {
 	if !ok || p.Revoked {
 		return Viewer{}, refuse(ErrUnauthorized, "peer %s is not a member of this mesh", id)
 	}
-	return Viewer{p.ID, p.Account, p.Operator}, nil
+	v := Viewer{Peer: p.ID, Account: p.Account, All: p.Operator}
+	if v.All {
+		return v, nil
+	}
+	for m := range s.Projects(p.Account) {
+		v.Projects += "," + string(m.Project) + ":" + string(m.Role)
+	}
+	if v.Projects != "" {
+		v.Projects += ","
+	}
+	return v, nil
 }
 
 // A Frame brings a slice from one index to another. Frames are applied in
@@ -36,17 +78,21 @@ type Frame struct {
 // sees says what v is shown of the row value: a row, perhaps with less in it,
 // or nothing.
 //
-// A slice has what everybody may know: the mesh, its accounts, peers,
-// computers and releases. Of tokens, supplies and instances it has those of
-// the viewer's account or computer, and an outline of those that an instance on
-// that computer requested; and of profiles those that its computer is to have. The digest of a token admits whoever knows it, so it stays
-// with the voters, but for user tokens that can do no more than the viewer.
+// A slice has what everybody may know: the mesh, its accounts, who belongs to
+// which project (a computer must know whom to let in to an instance), peers,
+// computers and releases. Of tokens, supplies, instances and money it has
+// those of the viewer's account, projects and computer, and an outline of the
+// instances that one on that computer requested; and of profiles those that
+// its computer is to have. The digest of a token admits whoever knows
+// it, so it stays with the voters, but for user tokens that can do no more
+// than the viewer; so do the secrets of an instance, where the viewer may
+// only look.
 func (s *State) sees(v Viewer, value any) (any, bool) {
 	switch r := value.(type) {
-	case Mesh, Account, Peer, Computer, Release, naming, Price:
+	case Mesh, Account, Peer, Computer, Release, naming, Price, Membership:
 		return r, true
 	case Token:
-		if !v.All && r.Account != v.Account {
+		if !v.All && !v.rights(r.Account).Has(RightAdmin) {
 			return nil, false
 		}
 		if a, _ := s.Account(r.Account); !v.All && (r.Role != RoleUser || a.Operator) {
@@ -58,18 +104,18 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 		return r, ok && p.Requested == SupplyAvailable
 	case Instance:
 		switch {
-		case v.All || r.Account == v.Account || r.Computer == ComputerID(v.Peer):
+		case r.Computer == ComputerID(v.Peer), v.rights(r.Account).Has(RightInstances):
 			return r, true
 		case s.requestedFrom(r, ComputerID(v.Peer)):
 			return r.outline(), true
 		}
-		return nil, false
+		return r.WithoutSecrets(), v.of(r.Account)
 	case Supply, Wallet, Charge, Meter:
 		account, computer := s.owners(r)
-		return r, v.All || account == v.Account || computer == ComputerID(v.Peer)
+		return r, v.All || v.of(account) || computer == ComputerID(v.Peer)
 	case Entry:
 		everyones := r.Account == "" && r.Computer == ""
-		return r, v.All || everyones || r.Account == v.Account || r.Computer == ComputerID(v.Peer)
+		return r, v.All || everyones || v.of(r.Account) || r.Computer == ComputerID(v.Peer)
 	}
 	return nil, false // gaps, graves, payments and the like: only who decides needs them
 }
@@ -80,12 +126,12 @@ func (v Viewer) concerns(c Change) bool {
 	case tableGaps, tableGraves, tableReturned, tableHeld, tablePayments, tablePaidAt, tableSecrets, tableRefusals:
 		return false
 	case tableTokens:
-		return v.All || c.Account == v.Account
+		return v.All || v.of(c.Account)
 	case tableWallets, tableCharges, tableMeters:
-		return v.All || c.Account == v.Account || c.Computer == ComputerID(v.Peer)
+		return v.All || v.of(c.Account) || c.Computer == ComputerID(v.Peer)
 	case tableSupplies, tableInstances, tableEvents:
 		everyones := c.Account == "" && c.Computer == ""
-		return v.All || everyones || c.Account == v.Account || c.Computer == ComputerID(v.Peer)
+		return v.All || everyones || v.of(c.Account) || c.Computer == ComputerID(v.Peer)
 	default:
 		return true
 	}

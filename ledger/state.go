@@ -42,6 +42,7 @@ type State struct {
 	paidAt    rows[paidAt]
 	secrets   rows[secrets]
 	refusals  rows[refusals]
+	members   rows[Membership]
 
 	// What follows is computed from the rows.
 	tokensBy    table.Index[AccountName, TokenID]
@@ -55,6 +56,8 @@ type State struct {
 	earners     table.Index[AccountName, InstanceID] // owners and publishers of bills
 	owned       table.Index[AccountName, ComputerID]
 	upcoming    table.Table[Key, InstanceID] // when, who: prices of computers that are not in force yet
+	memberOf    table.Table[Key, InstanceID] // account, project; the value says nothing
+	tallies     table.Table[Key, stored]     // by account
 	places      placement.Index
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
@@ -148,6 +151,9 @@ func NewState() *State {
 		earners:    table.NewIndex(cmp.Compare[AccountName], cmp.Compare[InstanceID]),
 		owned:      table.NewIndex(cmp.Compare[AccountName], cmp.Compare[ComputerID]),
 		upcoming:   table.New[Key, InstanceID](Key.Compare),
+		members:    newRows[Membership](tableMembers),
+		memberOf:   table.New[Key, InstanceID](Key.Compare),
+		tallies:    table.New[Key, stored](Key.Compare),
 		places:     placement.New(),
 	}
 }
@@ -197,6 +203,9 @@ func (s *State) Copy() *State {
 	c.earners = s.earners.Copy()
 	c.owned = s.owned.Copy()
 	c.upcoming = s.upcoming.Copy()
+	c.members = s.members.copy()
+	c.memberOf = s.memberOf.Copy()
+	c.tallies = s.tallies.Copy()
 	c.places = s.places.Copy()
 	c.changes, c.chronicled, c.facts = nil, false, nil
 	return &c

@@ -17,7 +17,35 @@ func (s *State) setMesh(m Mesh) {
 	}
 }
 
-func (s *State) setAccount(a Account) { put(s, &s.accounts, Key{A: string(a.Name)}, a) }
+func (s *State) setAccount(a Account) {
+	old, replaced := put(s, &s.accounts, Key{A: string(a.Name)}, a)
+	if replaced && old.Operator != a.Operator { // slices show more, or less, of its tokens
+		for t := range s.Tokens(a.Name) {
+			s.changes = append(s.changes, Change{tableTokens, Key{A: string(t.ID)}, a.Name, ""})
+		}
+	}
+	s.retally(old.CreatedBy, old.tally(), a.CreatedBy, a.tally())
+}
+
+func (s *State) dropAccount(name AccountName) {
+	old, _ := drop(s, &s.accounts, Key{A: string(name)})
+	s.tally(old.CreatedBy, old.tally().minus())
+}
+
+// setMember tells the user and the project of it.
+func (s *State) setMember(m Membership) {
+	k := Key{A: string(m.Project), B: string(m.Account)}
+	put(s, &s.members, k, m)
+	s.memberOf.Set(Key{A: k.B, B: k.A}, 0)
+	s.changes = append(s.changes, Change{tableMembers, k, m.Project, ""})
+}
+
+func (s *State) dropMember(project, account AccountName) {
+	k := Key{A: string(project), B: string(account)}
+	drop(s, &s.members, k)
+	s.memberOf.Delete(Key{A: k.B, B: k.A})
+	s.changes = append(s.changes, Change{tableMembers, k, project, ""})
+}
 
 func (s *State) setPeer(p Peer) { put(s, &s.peers, Key{A: string(p.ID)}, p) }
 
@@ -47,6 +75,11 @@ func (s *State) unindexToken(t Token) {
 
 func (s *State) setComputer(c Computer) {
 	old, replaced := put(s, &s.computers, Key{A: string(c.ID)}, c)
+	if replaced {
+		s.retally(old.Account, old.tally(), c.Account, c.tally())
+	} else {
+		s.tally(c.Account, c.tally())
+	}
 	if replaced && old.Account != c.Account { // its supplies are other people's business now
 		for p := range s.Supplies(c.ID) {
 			k := supplyKey(p.Computer, p.Release)
@@ -92,6 +125,7 @@ func (s *State) place(c Computer) {
 func (s *State) dropComputer(id ComputerID) {
 	if old, ok := drop(s, &s.computers, Key{A: string(id)}); ok {
 		s.owned.Remove(old.Account, id)
+		s.tally(old.Account, old.tally().minus())
 	}
 	if !s.partial {
 		s.places.Delete(string(id))
@@ -147,7 +181,11 @@ func supplyKey(id ComputerID, d ReleaseDigest) Key { return Key{A: string(id), B
 func (s *State) setInstance(i Instance) {
 	old, replaced := put(s, &s.instances, Key{N: uint64(i.ID)}, i)
 	s.relink(old, i)
+	if !replaced {
+		s.tally(i.Account, i.tally())
+	}
 	if replaced {
+		s.retally(old.Account, old.tally(), i.Account, i.tally())
 		if i.sameIndexes(old) {
 			return
 		}
@@ -171,6 +209,7 @@ func (i Instance) sameIndexes(was Instance) bool {
 
 func (s *State) dropInstance(id InstanceID) {
 	if old, ok := drop(s, &s.instances, Key{N: uint64(id)}); ok {
+		s.tally(old.Account, old.tally().minus())
 		s.unlink(old)
 		s.unindexInstance(old)
 	}
@@ -210,8 +249,18 @@ func (s *State) setPrice(p Price) {
 	}
 }
 
+func (s *State) dropPrice(account AccountName, release string) {
+	old, ok := drop(s, &s.prices, Key{A: string(account), B: release})
+	if ok && release == "" {
+		s.reprice(old, Price{Account: account})
+	}
+}
+
 func (s *State) setCharge(c Charge) {
 	old, replaced := put(s, &s.charges, Key{N: uint64(c.Instance)}, c)
+	if !replaced {
+		s.tally(c.Payer, Tally{bills: 1})
+	}
 	if replaced && old.Owner == c.Owner && old.Publisher == c.Publisher {
 		return
 	}
@@ -223,8 +272,17 @@ func (s *State) setCharge(c Charge) {
 }
 
 func (s *State) dropCharge(id InstanceID) {
-	if old, ok := drop(s, &s.charges, Key{N: uint64(id)}); ok {
-		s.unindexCharge(old)
+	old, ok := drop(s, &s.charges, Key{N: uint64(id)})
+	if !ok {
+		return
+	}
+	s.unindexCharge(old)
+	s.tally(old.Payer, Tally{bills: -1})
+	if s.partial {
+		return // it is told what is forgotten
+	}
+	for _, name := range []AccountName{old.Payer, old.Owner, old.Publisher} {
+		s.forgetAccount(name)
 	}
 }
 

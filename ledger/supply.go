@@ -18,6 +18,9 @@ type Publish struct {
 	Title   string          `cbor:"5,keyasint,omitempty"`
 	Types   []string        `cbor:"6,keyasint,omitempty"`
 	Schema  json.RawMessage `cbor:"7,keyasint,omitempty"`
+
+	// Account is the publisher: the caller's if empty.
+	Account AccountName `cbor:"8,keyasint,omitempty"`
 }
 
 // Kind returns "publish".
@@ -33,11 +36,18 @@ func (c Publish) decide(s *State, x Context) ([]Event, error) {
 	if x.Principal.Account == "" {
 		return nil, refuse(ErrForbidden, "publish %s: only an account publishes", c.Name)
 	}
+	publisher, err := s.ActFor(x.Principal, c.Account, RightInstances)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := s.Account(publisher); !ok {
+		return nil, refuse(ErrNotFound, "publish %s: account %s is not known", c.Name, publisher)
+	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	now := naming{c.Name, x.Principal.Account, c.Digest, x.At}
-	was, named := s.namings.get(Key{A: c.Name, B: string(x.Principal.Account)})
+	now := naming{c.Name, publisher, c.Digest, x.At}
+	was, named := s.namings.get(Key{A: c.Name, B: string(publisher)})
 	if named {
 		now.Since = was.Since
 	}
@@ -54,7 +64,7 @@ func (c Publish) decide(s *State, x Context) ([]Event, error) {
 	}
 	return []Event{Published{Release{
 		Digest: c.Digest, Name: c.Name, Version: c.Version, Title: c.Title, Types: c.Types,
-		Schema: c.Schema, Size: len(c.Profile), Publisher: x.Principal.Account, Published: x.At,
+		Schema: c.Schema, Size: len(c.Profile), Publisher: publisher, Published: x.At,
 	}, now, c.Profile}}, nil
 }
 
@@ -103,8 +113,9 @@ func (c Unpublish) decide(s *State, x Context) ([]Event, error) {
 	switch {
 	case !ok:
 		return nil, refuse(ErrNotFound, "unpublish: release %s is not known", c.Digest)
-	case !x.Principal.Operator && release.Publisher != x.Principal.Account:
-		return nil, refuse(ErrForbidden, "unpublish %s: it was published by %s", release.Name, release.Publisher)
+	}
+	if _, err := s.ActFor(x.Principal, release.Publisher, RightInstances); err != nil {
+		return nil, refuse(ErrForbidden, "unpublish %s: it was published by %s: %v", release.Name, release.Publisher, err)
 	}
 	if supplies := collect(s.SuppliesOf(c.Digest)); len(supplies) > 0 {
 		return nil, refuse(ErrConflict, "unpublish %s: computer %s has it: remove it there first (slapd supply %s COMPUTER --state destroyed)", release.Name, supplies[0].Computer, release.Name)
@@ -132,8 +143,8 @@ func (c SetSupply) decide(s *State, x Context) ([]Event, error) {
 	if !ok {
 		return nil, refuse(ErrNotFound, "supply %s: release %.80q is not known", computer.title(), string(c.Release))
 	}
-	if !x.Principal.Operator && x.Principal.Account != computer.Account {
-		return nil, refuse(ErrForbidden, "supply %s: the computer belongs to %s", computer.title(), computer.Account)
+	if _, err := s.ActFor(x.Principal, computer.Account, RightAdmin); err != nil {
+		return nil, refuse(ErrForbidden, "supply %s: the computer belongs to %s: %v", computer.title(), computer.Account, err)
 	}
 	was, ordered := s.Supply(c.Computer, c.Release)
 	switch c.Requested {

@@ -14,6 +14,10 @@ type CreateToken struct {
 	Uses    int         `cbor:"4,keyasint"` // at least 1
 	Expires time.Time   `cbor:"5,keyasint"`
 	Account AccountName `cbor:"6,keyasint,omitempty"` // made if it is new; the caller's if empty
+
+	// Scopes and Project narrow what the bearer may do: see [Token].
+	Scopes  []string    `cbor:"7,keyasint,omitempty"`
+	Project AccountName `cbor:"8,keyasint,omitempty"`
 }
 
 // Kind returns "create-token".
@@ -22,7 +26,7 @@ func (CreateToken) Kind() string { return "create-token" }
 const maxTokenUses = 1_000_000
 
 func (c CreateToken) decide(s *State, x Context) ([]Event, error) {
-	account, err := x.Principal.account(c.Account)
+	account, err := s.ActFor(x.Principal, c.Account, RightAdmin)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +41,9 @@ func (c CreateToken) decide(s *State, x Context) ([]Event, error) {
 	}
 	if a, _ := s.Account(account); a.Operator && !x.Principal.Operator {
 		return nil, refuse(ErrForbidden, "token: %s may ask for account %s but not hand that on: ask on a voter", x.Principal, account)
+	}
+	if err := c.narrow(s, x.Principal, account); err != nil {
+		return nil, err
 	}
 	if old, ok := s.Token(c.ID); ok {
 		if bytes.Equal(old.Digest, c.Digest) {
@@ -54,8 +61,11 @@ func (c CreateToken) decide(s *State, x Context) ([]Event, error) {
 		}
 		events = append(events, AccountOpened{Account{Name: account, Created: x.At}})
 	}
-	alive := 0
+	alive, usable := 0, int64(0)
 	for t := range s.Tokens(account) {
+		if !t.Dead(x.At) {
+			usable++
+		}
 		if alive++; x.At.After(t.Expires.Add(keptTokenDays * 24 * time.Hour)) {
 			alive--
 			events = append(events, TokenForgotten{t})
@@ -64,10 +74,43 @@ func (c CreateToken) decide(s *State, x Context) ([]Event, error) {
 	if alive >= MaxTokens {
 		return nil, refuse(ErrExhausted, "token: account %s has %d already: revoke some (slapd token revoke ID)", account, alive)
 	}
+	if err := s.withinQuota(account, "token", QuotaTokens, usable, 1); err != nil {
+		return nil, err
+	}
+	scopes, _ := ParseRights(c.Scopes) // were checked
 	return append(events, TokenCreated{Token{
 		ID: c.ID, Digest: c.Digest, Role: c.Role, Uses: c.Uses, Expires: c.Expires.UTC(),
-		Account: account, CreatedBy: x.Principal.Account, Created: x.At,
+		Account: account, CreatedBy: x.Principal.Account, Created: x.At, Scopes: scopes.Names(), Project: c.Project,
 	}}), nil
+}
+
+// narrow checks what the token is to be restricted to. Nobody makes one that
+// may do more than who makes it.
+func (c CreateToken) narrow(s *State, p Principal, account AccountName) error {
+	rights, err := ParseRights(c.Scopes)
+	switch {
+	case err != nil:
+		return err
+	case len(c.Scopes) > len(rightNames):
+		return refuse(ErrInvalid, "token %s: %d scopes, at most %d", c.ID, len(c.Scopes), len(rightNames))
+	case c.Role != RoleUser && (len(c.Scopes) > 0 || c.Project != ""):
+		return refuse(ErrInvalid, "token %s: scopes and a project are for tokens of the role user", c.ID)
+	case len(c.Scopes) == 0:
+		rights = AllRights
+	}
+	if !p.Rights.Has(rights) {
+		return p.lacks(rights)
+	}
+	if a, _ := s.Account(account); !a.Deleted.IsZero() {
+		return refuse(ErrConflict, "token %s: project %s was deleted and its bills are still kept", c.ID, account)
+	}
+	if c.Project == "" {
+		return nil
+	}
+	if _, ok := s.Member(c.Project, account); !ok {
+		return refuse(ErrNotFound, "token %s: %s belongs to no project %s", c.ID, account, c.Project)
+	}
+	return nil
 }
 
 func (c CreateToken) check(at time.Time) error {
@@ -100,9 +143,13 @@ func (RevokeToken) Kind() string { return "revoke-token" }
 
 func (c RevokeToken) decide(s *State, x Context) ([]Event, error) {
 	token, ok := s.Token(c.ID)
-	switch {
-	case !ok, !x.Principal.Operator && token.Account != x.Principal.Account:
+	if _, err := s.ActFor(x.Principal, token.Account, RightAdmin); !ok || err != nil {
+		if ok && token.Account == x.Principal.Account {
+			return nil, err
+		}
 		return nil, refuse(ErrNotFound, "token %s is not known", c.ID) // whether it exists is not told
+	}
+	switch {
 	case token.Revoked:
 		return nil, nil
 	}

@@ -64,7 +64,7 @@ func (s *State) ofCaller(x Context, id InstanceID, what string) (Instance, error
 	if !ok || i.Settled() {
 		return i, refuse(ErrNotFound, "%s: instance %s is not known", what, id)
 	}
-	_, err := x.Principal.account(i.Account)
+	_, err := s.ActFor(x.Principal, i.Account, RightInstances)
 	return i, err
 }
 

@@ -8,7 +8,7 @@ import (
 // parent's computer asks or who may act for it.
 func (c Request) requester(s *State, x Context) (AccountName, error) {
 	if c.Parent == 0 {
-		return x.Principal.account(c.Account)
+		return s.ActFor(x.Principal, c.Account, RightInstances)
 	}
 	if err := s.needsTrees("request " + string(c.Reference)); err != nil {
 		return "", err
@@ -23,7 +23,7 @@ func (c Request) requester(s *State, x Context) (AccountName, error) {
 	if s.runs(x.Principal, parent) {
 		return parent.Account, nil
 	}
-	return x.Principal.account(parent.Account)
+	return s.ActFor(x.Principal, parent.Account, RightInstances)
 }
 
 // runs reports whether p is the computer on which i is.

@@ -33,7 +33,8 @@ func (c cut) query() string {
 	return "?since=" + strconv.FormatUint(c.index, 10) +
 		"&epoch=" + strconv.FormatUint(c.epoch, 10) +
 		"&account=" + string(c.viewer.Account) + // a word
-		"&all=" + strconv.FormatBool(c.viewer.All)
+		"&all=" + strconv.FormatBool(c.viewer.All) +
+		"&projects=" + c.viewer.Projects // words, colons and commas
 }
 
 func parseCut(r *http.Request, peer ledger.PeerID) cut {
@@ -41,7 +42,7 @@ func parseCut(r *http.Request, peer ledger.PeerID) cut {
 	index, _ := strconv.ParseUint(q.Get("since"), 10, 64) // 0, if it is none
 	epoch, _ := strconv.ParseUint(q.Get("epoch"), 10, 64)
 	return cut{index, epoch, ledger.Viewer{
-		Peer: peer, Account: ledger.AccountName(q.Get("account")), All: q.Get("all") == "true",
+		Peer: peer, Account: ledger.AccountName(q.Get("account")), All: q.Get("all") == "true", Projects: q.Get("projects"),
 	}}
 }
 
@@ -153,8 +154,11 @@ func (t *stream) subscribe() (*view.Subscription, error) {
 	if v.All {
 		return t.server.cfg.Ledger.Subscribe(ledger.TopicAll()), nil
 	}
-	return t.server.cfg.Ledger.Subscribe(
-		ledger.TopicComputer(ledger.ComputerID(v.Peer)), ledger.TopicAccount(v.Account), ledger.TopicSoftware()), nil
+	topics := []ledger.Topic{ledger.TopicComputer(ledger.ComputerID(v.Peer)), ledger.TopicSoftware()}
+	for _, account := range v.Accounts() {
+		topics = append(topics, ledger.TopicAccount(account))
+	}
+	return t.server.cfg.Ledger.Subscribe(topics...), nil
 }
 
 // send brings the peer up to date: with what changed, or with everything if

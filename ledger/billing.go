@@ -64,6 +64,22 @@ type Charge struct {
 	OtherRest book.Rest       `cbor:"16,keyasint,omitempty"` // the publisher's
 
 	Review Review `cbor:"17,keyasint"`
+
+	// Former are those who owned the computer before Owner did, the first
+	// first. ToOwner and ToMesh are of all owners.
+	Former []Tenure `cbor:"30,keyasint,omitempty"`
+}
+
+// earners iterates over those who earn from c.
+func (c Charge) earners() iter.Seq[AccountName] {
+	return func(yield func(AccountName) bool) {
+		for _, f := range c.Former {
+			if !yield(f.Owner) {
+				return
+			}
+		}
+		_ = yield(c.Owner) && yield(c.Publisher)
+	}
 }
 
 // Open reports whether the instance still holds its partition.
@@ -243,7 +259,8 @@ func (s *State) openCharges() {
 // bill adds what was used to a charge, at the rates of the given moment, and
 // returns who pays whom.
 func (s *State) bill(c Charge, used book.Quantities, rated, until time.Time) (Charge, book.Transfer, error) {
-	owner, ownerRest, err := s.Rates(c.Owner, "", rated).Cost(used, c.OwnerRest)
+	earner := c.ownerAt(rated)
+	owner, ownerRest, err := s.Rates(earner.Owner, "", rated).Cost(used, earner.Rest)
 	if err != nil {
 		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
 	}
@@ -258,11 +275,11 @@ func (s *State) bill(c Charge, used book.Quantities, rated, until time.Time) (Ch
 		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
 	}
 	fee := book.Share(owner, s.Terms().Fee)
-	c.OwnerRest, c.OtherRest, c.Billed = ownerRest, otherRest, until
-	c.ToOwner, c.ToRelease, c.ToMesh = c.ToOwner+owner, c.ToRelease+release, c.ToMesh+fee
+	c.earn(earner, owner, fee, ownerRest)
+	c.OtherRest, c.Billed, c.ToRelease = otherRest, until, c.ToRelease+release
 	transfer, err := book.NewTransfer(
 		book.Posting{Account: string(c.Payer), Amount: -(owner + release)},
-		book.Posting{Account: string(c.Owner), Amount: owner - fee},
+		book.Posting{Account: string(earner.Owner), Amount: owner - fee},
 		book.Posting{Account: string(c.Publisher), Amount: release},
 		book.Posting{Account: MeshAccount, Amount: fee},
 	)

@@ -141,8 +141,12 @@ func (w *world) showBill(id string) string {
 	if !c.Open() {
 		state = "until " + c.Until.Format("15:04")
 	}
-	return fmt.Sprintf("%s: %s pays %s: %s to %s, %s to %s, fee %s; core %v, held %v; %s, billed to %s %s\n", c.Instance, c.Payer, c.Total(),
-		c.ToOwner-c.ToMesh, c.Owner, c.ToRelease, c.Publisher, c.ToMesh, time.Duration(c.Used.Core), time.Duration(c.Used.Partition),
+	var owners strings.Builder
+	for _, t := range append(slices.Clone(c.Former), c.Current()) {
+		fmt.Fprintf(&owners, "%s to %s, ", t.ToOwner-t.ToMesh, t.Owner)
+	}
+	return fmt.Sprintf("%s: %s pays %s: %s%s to %s, fee %s; core %v, held %v; %s, billed to %s %s\n", c.Instance, c.Payer, c.Total(),
+		owners.String(), c.ToRelease, c.Publisher, c.ToMesh, time.Duration(c.Used.Core), time.Duration(c.Used.Partition),
 		state, c.Billed.Format("15:04"), c.Review.Verdict)
 }
 
@@ -171,6 +175,9 @@ func (w *world) checkMoney() error {
 		if c.ToMesh > c.ToOwner || c.Billed.Before(c.From) || !c.Open() && c.Reserved != 0 {
 			return fmt.Errorf("bill of %s: %+v", c.Instance, c)
 		}
+		if err := w.checkTenures(c); err != nil {
+			return err
+		}
 		if c.Open() {
 			open++
 		}
@@ -192,7 +199,7 @@ func (w *world) checkMoney() error {
 	for _, account := range []AccountName{"ann", "bob"} {
 		want := 0
 		for _, c := range w.charges.all() {
-			if c.Owner == account || c.Publisher == account {
+			if slices.Contains(collect(c.earners()), account) {
 				want++
 			}
 		}

@@ -55,6 +55,10 @@ type Computer struct {
 	Memory     int64             `cbor:"16,keyasint,omitempty"` // bytes
 	Disk       int64             `cbor:"17,keyasint,omitempty"` // bytes
 	Reserved   Needs             `cbor:"18,keyasint,omitzero"`  // what its instances need together
+	Settings   Settings          `cbor:"19,keyasint,omitzero"`  // Scope and Labels are what comes of them
+	Drained    bool              `cbor:"20,keyasint,omitempty"` // takes no new instances
+	Retired    bool              `cbor:"21,keyasint,omitempty"` // … for good
+	Given      bool              `cbor:"22,keyasint,omitempty"` // is not its peer's account's
 }
 
 // title returns what people call the computer.

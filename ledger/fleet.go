@@ -48,14 +48,16 @@ func (c Offer) decide(s *State, x Context) ([]Event, error) {
 		Cores: c.Cores, Memory: c.Memory, Disk: c.Disk,
 	}
 	was, ok := s.Computer(now.ID)
+	if ok {
+		now.keep(was)
+		now.Free = s.freeBelow(was, c.Partitions)
+	}
 	if !ok || was.tally() == (Tally{}) || was.Account != now.Account {
 		if err := s.withinQuota(now.Account, "offer", QuotaComputers, s.Tally(now.Account).Computers, 1); err != nil {
 			return nil, err
 		}
 	}
 	if ok {
-		now.Used, now.Next, now.Free = was.Used, was.Next, s.freeBelow(was, c.Partitions)
-		now.Reserved = was.Reserved
 		if was.State == ComputerOnline {
 			now.Since = was.Since
 		}
@@ -91,7 +93,8 @@ func equalComputers(a, b Computer) bool {
 		a.Partitions == b.Partitions && a.Used == b.Used && a.Free == b.Free && a.Next == b.Next &&
 		maps.Equal(a.Labels, b.Labels) && a.Grade == b.Grade && a.Arch == b.Arch &&
 		a.Host == b.Host && a.State == b.State &&
-		a.Capacity() == b.Capacity() && a.Reserved == b.Reserved
+		a.Capacity() == b.Capacity() && a.Reserved == b.Reserved &&
+		a.Settings.equal(b.Settings) && a.Drained == b.Drained && a.Retired == b.Retired && a.Given == b.Given
 }
 
 // freeBelow counts the partitions below n that nobody holds.

@@ -19,7 +19,13 @@ func (e Offered) about() subject {
 	return subject{account: e.Computer.Account, computer: e.Computer.ID}
 }
 
-func (e Offered) evolve(s *State) { s.setComputer(e.Computer) }
+func (e Offered) evolve(s *State) {
+	was, _ := s.Computer(e.Computer.ID)
+	s.setComputer(e.Computer)
+	if was.Account != e.Computer.Account && s.knowsProjects() { // it left, and came back with others
+		s.handOver(e.Computer, s.counters.At)
+	}
+}
 
 // ComputerMarked says that a computer is lost, back, or gone for good.
 type ComputerMarked struct {

@@ -67,7 +67,7 @@ func TestReplicasAgree(t *testing.T) {
 			t.Errorf("seed %d: only %d of %d commands changed anything", seed, accepted, steps)
 		}
 	}
-	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, ProjectCreated{}, MemberSet{}, MemberRemoved{}, ProjectDeleted{}, QuotaSet{}, AccountDisabled{}, OperatorSet{}, Renamed{}, Banged{}} {
+	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, ComputerSet{}, ComputerDrained{}, ComputerRetired{}, ComputerGiven{}, ProjectCreated{}, MemberSet{}, MemberRemoved{}, ProjectDeleted{}, QuotaSet{}, AccountDisabled{}, OperatorSet{}, Renamed{}, Banged{}} {
 		if kind := fmt.Sprintf("%T", e); kinds[kind] == 0 {
 			t.Errorf("nothing was ever %s: the random commands are not what they were meant to be", kind)
 		}
@@ -113,6 +113,12 @@ func (f *followed) ask(p Principal, c Command) ([]Event, error) {
 	for id, needs := range more {
 		if c, _ := f.Computer(id); c.lacks(needs) {
 			f.Fatalf("%s has reserved %s of %s", id, c.Reserved, c.Capacity())
+		}
+	}
+	for _, e := range events {
+		e, ok := e.(Allocated)
+		if c, _ := f.Computer(e.Instance.Computer); ok && (c.Drained || c.Retired || c.Scope == ScopeClosed) {
+			f.Fatalf("%s was placed on %+v", e.Instance.Reference, c)
 		}
 	}
 	for _, id := range viewers {
@@ -322,6 +328,9 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 		return randomMoney(r, w, p, peer)
 	case 1:
 		return randomPeople(r, p)
+	}
+	if r.IntN(3) == 0 {
+		return randomFleet(r, p, ComputerID(peer))
 	}
 	if n := r.IntN(12); n < 2 {
 		return AsPeer(other), []Command{Leave{Force: true}, RemovePeer{PeerID(pick("p6", "x"))}}[n]

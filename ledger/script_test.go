@@ -140,6 +140,17 @@ func (w *world) look(words []string) (string, bool) {
 		var out strings.Builder
 		for c := range w.Computers() {
 			fmt.Fprintf(&out, "%s %s: %d of %d free, %s", c.ID, c.Name, c.Free, c.Partitions, c.State)
+			for _, is := range []struct {
+				so   bool
+				text string
+			}{{c.Drained, ", drained"}, {c.Retired, ", retired"}, {c.Given, ", of " + string(c.Account)}} {
+				if is.so {
+					out.WriteString(is.text)
+				}
+			}
+			if !c.Settings.IsZero() {
+				fmt.Fprintf(&out, ", %s %v", c.Scope, c.Labels)
+			}
 			if c.Reserved != (Needs{}) {
 				fmt.Fprintf(&out, ", reserved %s of %s", c.Reserved, c.Capacity())
 			}
@@ -189,6 +200,9 @@ func (w *world) parse(words []string) (Principal, Command) {
 		return p, c
 	}
 	if c := w.parseTree(verb, plain, values); c != nil {
+		return p, c
+	}
+	if c := w.parseFleet(verb, plain, values); c != nil {
 		return p, c
 	}
 	if c := w.parseMoney(verb, plain, values); c != nil {

@@ -119,6 +119,8 @@ func (s *State) place(c Computer) {
 		Capacity: c.Capacity().resources(),
 		Reserved: c.Reserved.resources(),
 		Rates:    s.rates(c.Account),
+		Drained:  c.Drained,
+		Retired:  c.Retired,
 	})
 }
 
@@ -261,14 +263,15 @@ func (s *State) setCharge(c Charge) {
 	if !replaced {
 		s.tally(c.Payer, Tally{bills: 1})
 	}
-	if replaced && old.Owner == c.Owner && old.Publisher == c.Publisher {
+	if replaced && old.Owner == c.Owner && old.Publisher == c.Publisher && len(old.Former) == len(c.Former) {
 		return
 	}
 	if replaced {
 		s.unindexCharge(old)
 	}
-	s.earners.Add(c.Owner, c.Instance)
-	s.earners.Add(c.Publisher, c.Instance)
+	for account := range c.earners() {
+		s.earners.Add(account, c.Instance)
+	}
 }
 
 func (s *State) dropCharge(id InstanceID) {
@@ -287,8 +290,9 @@ func (s *State) dropCharge(id InstanceID) {
 }
 
 func (s *State) unindexCharge(c Charge) {
-	s.earners.Remove(c.Owner, c.Instance)
-	s.earners.Remove(c.Publisher, c.Instance)
+	for account := range c.earners() {
+		s.earners.Remove(account, c.Instance)
+	}
 }
 
 func (s *State) setMeter(m Meter) { put(s, &s.meters, Key{A: string(m.Computer)}, m) }

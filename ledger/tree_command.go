@@ -1,7 +1,5 @@
 package ledger
 
-import "fmt"
-
 // parseTrees is ParseCommand for the commands about trees.
 func parseTrees(kind string, data []byte) (Command, error) {
 	switch kind {
@@ -10,6 +8,6 @@ func parseTrees(kind string, data []byte) (Command, error) {
 	case Bang{}.Kind():
 		return parse[Bang](data)
 	default:
-		return nil, fmt.Errorf("parse command: unknown kind %q", kind)
+		return parseFleet(kind, data)
 	}
 }

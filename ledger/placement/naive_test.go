@@ -19,7 +19,7 @@ type fleet struct {
 
 // fits reports whether c can take w.
 func (f fleet) fits(c placement.Candidate, w placement.Want) bool {
-	open := c.Free > 0 && !c.Closed && !c.Silent && !c.Drained
+	open := c.Free > 0 && !c.Closed && !c.Silent && !c.Drained && !c.Retired
 	allowed := c.Owner == w.Account || !c.Only && (!w.Strangers || !c.Weak || c.Public)
 	room := func(has, reserved, needs int64) bool { return needs == 0 || has == 0 || needs <= has-reserved }
 	return open && allowed && f.meets(c, w) && (w.MaxPrice == 0 || c.Price(&w)+w.Besides <= w.MaxPrice) &&
@@ -73,7 +73,7 @@ func (f fleet) ranked(w placement.Want) []string {
 		if sites[c.Site()] == nil {
 			sites[c.Site()] = &site{}
 		}
-		if !c.Closed && !c.Silent && !c.Drained {
+		if !c.Closed && !c.Silent && !c.Drained && !c.Retired {
 			sites[c.Site()].used += c.Used
 			sites[c.Site()].free += c.Free
 		}
@@ -142,7 +142,7 @@ func (r source) candidate(id string) placement.Candidate {
 		Labels:   map[string]string{"country": r.country(), "network": r.pick("n1", "n2", "n3"), "gpus": r.pick("0", "1", "2", "no")},
 		Capacity: placement.Resources{Cores: int64(r.IntN(5)) * 1000, Memory: int64(r.IntN(9)) << 30, Disk: int64(r.IntN(9)) << 30},
 		Rates:    placement.Rates{Partition: 1e6 * int64(r.IntN(4)), Memory: 1e6 * int64(r.IntN(3)), Disk: 1e6 * int64(r.IntN(2))},
-		Public:   r.chance(3), Weak: r.chance(3), Only: r.chance(5), Closed: r.chance(9), Silent: r.chance(9), Drained: r.chance(9),
+		Public:   r.chance(3), Weak: r.chance(3), Only: r.chance(5), Closed: r.chance(9), Silent: r.chance(9), Drained: r.chance(9), Retired: r.chance(20),
 	}
 	if r.chance(2) {
 		c.Reserved = placement.Resources{Cores: int64(r.IntN(3)) * 500, Memory: int64(r.IntN(5)) << 30, Disk: int64(r.IntN(3)) << 30}

@@ -156,11 +156,12 @@ type Candidate struct {
 	Only    bool // takes its owner's only
 	Closed  bool // takes nobody's
 	Drained bool // takes no new ones
+	Retired bool // … for good
 	Silent  bool // lost or left
 }
 
 // open reports whether c takes anything new at all.
-func (c *Candidate) open() bool { return !c.Silent && !c.Closed && !c.Drained }
+func (c *Candidate) open() bool { return !c.Silent && !c.Retired && !c.Closed && !c.Drained }
 
 // Site returns where c is: its label site; its host, or itself, if it does
 // not say.

@@ -156,6 +156,7 @@ func TestReasons(t *testing.T) {
 	for why, c := range map[string]placement.Candidate{
 		"1 lost":                                              {Silent: true},
 		"1 drained":                                           {Drained: true},
+		"1 retired":                                           {Retired: true, Drained: true, Closed: true},
 		"1 closed":                                            {Closed: true},
 		"1 for their owners only":                             {Only: true},
 		"1 not isolated enough for strangers":                 {Weak: true},

@@ -74,6 +74,7 @@ func (s *search) reason(c cause) Reason {
 // causes say why computers do not fit.
 var causes = [clauses]string{
 	gone:             "lost",
+	retired:          "retired",
 	drained:          "drained",
 	closed:           "closed",
 	owners:           "for their owners only",

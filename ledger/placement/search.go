@@ -140,6 +140,7 @@ type cause int
 const (
 	fine cause = iota
 	gone
+	retired
 	drained
 	closed
 	owners
@@ -165,6 +166,8 @@ func (s *search) unfit(e *entry) cause {
 	switch stranger := e.Owner != w.Account; {
 	case e.Silent:
 		return gone
+	case e.Retired:
+		return retired
 	case e.Closed:
 		return closed
 	case e.Drained:

@@ -58,7 +58,19 @@ func TestOldSnapshot(t *testing.T) {
 	if err := w.check(); err != nil {
 		t.Fatal(err)
 	}
-	w.mustAsk(System(), RaiseRules{CurrentRules, testSecret})
+	told := newChronicle(w.State)
+	events, err := w.ask(System(), RaiseRules{CurrentRules, testSecret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := told.read(w.State, len(events)); err != nil {
+		t.Error(err)
+	}
+	for account, sum := range told.balances {
+		if got := w.Wallet(account).Balance; got != sum || len(told.balances) < 3 {
+			t.Errorf("history begins with %s of %s, its balance is %s", sum, account, got)
+		}
+	}
 	if err := w.check(); err != nil {
 		t.Fatal(err)
 	}

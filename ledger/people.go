@@ -336,7 +336,15 @@ func (c RaiseRules) decide(s *State, x Context) ([]Event, error) {
 	if err := checkSecret(c.Rules, c.Secret); err != nil {
 		return nil, err
 	}
-	return []Event{RulesRaised(c)}, nil
+	events := []Event{RulesRaised(c)}
+	if mesh.Rules < RulesOfProjects && c.Rules >= RulesOfProjects {
+		carried, err := s.carryOver()
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, carried...)
+	}
+	return events, nil
 }
 
 // CurrentRules is the newest rules version that this program knows.

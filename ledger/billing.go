@@ -176,6 +176,9 @@ func (s *State) Wallet(account AccountName) Wallet {
 	return Wallet{Account: account, Limited: m.Open && account != MintAccount && account != MeshAccount}
 }
 
+// Wallets iterates over the money of all accounts that ever had any.
+func (s *State) Wallets() iter.Seq[Wallet] { return values(s.wallets.all()) }
+
 // Rates returns what an account asks at a moment, for its computers if no
 // release is named.
 func (s *State) Rates(account AccountName, release string, at time.Time) book.Rates {

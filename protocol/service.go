@@ -15,6 +15,7 @@ type Service interface {
 	Instances
 	Sessions
 	Money
+	History
 }
 
 // Fleet is about the peers of the mesh and the computers that they offer.

@@ -3,8 +3,14 @@ package client
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/slapmesh/slapmesh/protocol"
 )
 
 // maxEvent bounds one line of a stream of events.
@@ -57,4 +63,44 @@ func (r *eventReader) next() (event, error) {
 		return event{}, fmt.Errorf("read event: %w", err)
 	}
 	return event{}, io.EOF
+}
+
+// follow passes the events of a stream on, those of the given name, until yield
+// has enough, which is no error.
+func follow[V any](ctx context.Context, c *Client, at string, query url.Values, name string, yield func(V, error) bool) error {
+	r, err := c.request(ctx, http.MethodGet, at, query, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := c.send(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close() //nolint:errcheck // read only
+	events := newEventReader(answer.Body)
+	for {
+		e, err := events.next()
+		if err == io.EOF { //nolint:errorlint // the reader's own promise
+			return nil
+		}
+		if err != nil {
+			return c.unreachable(ctx, err)
+		}
+		switch e.name {
+		case name:
+			var v V
+			if err := json.Unmarshal(e.data, &v); err != nil {
+				return fmt.Errorf("watch: %w", err)
+			}
+			if !yield(v, nil) {
+				return nil
+			}
+		case "error":
+			var p protocol.Problem
+			if err := json.Unmarshal(e.data, &p); err != nil {
+				return fmt.Errorf("watch: %w", err)
+			}
+			return p.Err()
+		}
+	}
 }

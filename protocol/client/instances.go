@@ -2,9 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -59,41 +56,7 @@ func (c *Client) watch(ctx context.Context, q protocol.InstanceQuery, yield func
 		at = path("instances", q.Reference)
 	}
 	query.Set("watch", "true")
-	r, err := c.request(ctx, http.MethodGet, at, query, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := c.send(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close() //nolint:errcheck // read only
-	events := newEventReader(answer.Body)
-	for {
-		e, err := events.next()
-		if err == io.EOF { //nolint:errorlint // the reader's own promise
-			return nil
-		}
-		if err != nil {
-			return c.unreachable(ctx, err)
-		}
-		switch e.name {
-		case "instance":
-			var i protocol.Instance
-			if err := json.Unmarshal(e.data, &i); err != nil {
-				return fmt.Errorf("watch: %w", err)
-			}
-			if !yield(i, nil) {
-				return nil
-			}
-		case "error":
-			var p protocol.Problem
-			if err := json.Unmarshal(e.data, &p); err != nil {
-				return fmt.Errorf("watch: %w", err)
-			}
-			return p.Err()
-		}
-	}
+	return follow(ctx, c, at, query, "instance", yield)
 }
 
 func queryOf(q protocol.InstanceQuery) url.Values {

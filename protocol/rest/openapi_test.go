@@ -69,7 +69,7 @@ func TestOpenAPIResolves(t *testing.T) {
 			if _, err := compiler.Compile(at + "default/content/application~1problem+json/schema"); err != nil {
 				t.Errorf("%s %s: %v", method, path, err)
 			}
-			if method != "get" || strings.HasSuffix(path, "/logs") {
+			if method != "get" || !answersJSON(item.(map[string]any)[method]) {
 				continue
 			}
 			schema, err := compiler.Compile(at + "200/content/application~1json/schema")
@@ -87,4 +87,12 @@ func TestOpenAPIResolves(t *testing.T) {
 			}
 		}
 	}
+}
+
+// answersJSON reports whether an operation answers with JSON, and not with a
+// stream of something else.
+func answersJSON(operation any) bool {
+	content, _ := operation.(map[string]any)["responses"].(map[string]any)["200"].(map[string]any)["content"].(map[string]any)
+	_, ok := content["application/json"]
+	return ok
 }

@@ -67,6 +67,7 @@ func New(cfg Config) *Server {
 	s.software()
 	s.people()
 	s.money()
+	s.history()
 	s.instances()
 	s.streams()
 	s.slap()

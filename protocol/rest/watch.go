@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,26 +13,39 @@ import (
 
 // A change is one value of a watched sequence, or its error.
 type change struct {
-	instance protocol.Instance
-	err      error
+	value any
+	err   error
 }
 
-// watch answers with server-sent events: "instance" for each value, and at the
-// end "error" if it ends badly. Comments keep a silent stream alive.
+// watch answers with what instances are and become.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, q protocol.InstanceQuery) error {
+	return s.events(w, r, "instance", func(ctx context.Context, yield func(any, error) bool) {
+		for i, err := range serviceOf(ctx).Watch(ctx, q) {
+			if !yield(i.Filled(), err) {
+				return
+			}
+		}
+	})
+}
+
+// events answers with server-sent events: one of the given name for each
+// value, and at the end "error" if it ends badly. Comments keep a silent stream
+// alive.
+func (s *Server) events(w http.ResponseWriter, r *http.Request, name string, values func(context.Context, func(any, error) bool)) error {
 	ctx, cancel := untilStop(r.Context())
 	changes := make(chan change)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer close(changes)
-		for i, err := range serviceOf(ctx).Watch(ctx, q) {
+		values(ctx, func(value any, err error) bool {
 			select {
-			case changes <- change{i, err}:
+			case changes <- change{value, err}:
+				return true
 			case <-ctx.Done():
-				return
+				return false
 			}
-		}
+		})
 	}()
 	defer func() { cancel(); <-done }()
 
@@ -48,7 +62,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, q protocol.Instan
 				return nil
 			}
 		case c, more := <-changes:
-			if !more || s.tell(out, r, c) != nil {
+			if !more || s.tell(out, r, name, c) != nil {
 				return nil
 			}
 		}
@@ -56,11 +70,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, q protocol.Instan
 }
 
 // tell writes one event.
-func (s *Server) tell(out io.Writer, r *http.Request, c change) error {
-	var (
-		name      = "instance"
-		value any = c.instance.Filled()
-	)
+func (s *Server) tell(out io.Writer, r *http.Request, name string, c change) error {
+	value := c.value
 	if c.err != nil {
 		name, value = "error", s.report(r.Context(), r.Method, r.URL.Path, c.err)
 	}

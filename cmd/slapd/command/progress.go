@@ -57,3 +57,26 @@ func cut(text string) string {
 	}
 	return text
 }
+
+// A drawnLine tells how far something is, on a terminal only: elsewhere nobody
+// waits for it.
+type drawnLine struct {
+	out      io.Writer
+	terminal bool
+	drawn    bool
+}
+
+func (l *drawnLine) draw(text string) {
+	if l.terminal {
+		fmt.Fprintf(l.out, "\r\x1b[K%s", cut(text))
+		l.drawn = true
+	}
+}
+
+// end leaves the terminal as it was.
+func (l *drawnLine) end() {
+	if l.drawn {
+		fmt.Fprint(l.out, "\r\x1b[K")
+		l.drawn = false
+	}
+}

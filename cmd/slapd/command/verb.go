@@ -72,7 +72,7 @@ func root() *verb {
 			tokenVerb(), supplyVerb(),
 			requestVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
 			logsVerb(), execVerb(),
-			priceVerb(), statementVerb(), payVerb(), limitVerb(), reviewVerb(), termsVerb(),
+			priceVerb(), statementVerb(), payVerb(), limitVerb(), reviewVerb(), termsVerb(), invoiceVerb(), ledgerVerb(),
 			leaveVerb(), versionVerb(),
 		},
 	}

@@ -32,12 +32,7 @@ func (d *Daemon) openHistory() error {
 			p, ok := d.books.View().Peer(ledger.PeerID(callerOf(r)))
 			return ok && !p.Revoked && p.Role == ledger.RoleVoter
 		},
-		Holds: func() bool {
-			b := d.books
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return b.seated
-		},
+		Holds:  d.holdsHistory,
 		Trust:  func() (journal.Trust, error) { return trustOf(d.books.View(), false) },
 		Signer: signer,
 		Log:    d.log.With("part", "history"),
@@ -46,6 +41,13 @@ func (d *Daemon) openHistory() error {
 	d.history = x
 	d.loops = append(d.loops, loop{"history", x.Run})
 	return nil
+}
+
+// holdsHistory reports whether this peer writes history.
+func (d *Daemon) holdsHistory() bool {
+	d.books.mu.Lock()
+	defer d.books.mu.Unlock()
+	return d.books.seated
 }
 
 // keepers lists the other peers that hold the ledger.

@@ -138,6 +138,9 @@ func (d *Daemon) status(ctx context.Context, v *ledger.State) protocol.Status {
 // warnings says what an operator should know, one sentence each.
 func (d *Daemon) warnings(v *ledger.State, c Standing) []string {
 	out := []string{}
+	if evidence, err := d.journal.Evidence(); err != nil || len(evidence) > 0 {
+		out = append(out, "history contradicts itself, or is damaged: see slapd ledger verify")
+	}
 	if !c.Quorum {
 		out = append(out, "No majority of voters answers: nothing new can be decided. What runs goes on running; status, list, show and logs of what runs here work from what this peer knows.")
 	}

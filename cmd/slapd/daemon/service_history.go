@@ -281,8 +281,8 @@ func (s *service) Invoice(ctx context.Context, in protocol.InvoiceInput) (protoc
 
 func wireInvoice(v *ledger.State, drawn invoice.Invoice, tree string) (protocol.Invoice, error) {
 	out := protocol.Invoice{
-		Account: drawn.Account, Opening: credits(drawn.Opening), Closing: credits(drawn.Closing),
-		Paid: credits(drawn.Paid), Earned: credits(drawn.Earned),
+		Account: drawn.Account, Opening: sumOf(drawn.Opening), Closing: sumOf(drawn.Closing),
+		Paid: sumOf(drawn.Paid), Earned: sumOf(drawn.Earned),
 	}
 	if !drawn.From.IsZero() {
 		out.From = &drawn.From
@@ -293,7 +293,8 @@ func wireInvoice(v *ledger.State, drawn invoice.Invoice, tree string) (protocol.
 	var paid, earned journal.Amount
 	for _, l := range drawn.Lines {
 		i, _ := v.Instance(ledger.InstanceID(l.Instance))
-		if tree != "" && string(i.Reference) != tree {
+		root, _ := v.Instance(i.Root) // none if nobody but a person requested it
+		if tree != "" && string(i.Reference) != tree && string(root.Reference) != tree {
 			continue
 		}
 		if l.Payer == drawn.Account {
@@ -302,19 +303,19 @@ func wireInvoice(v *ledger.State, drawn invoice.Invoice, tree string) (protocol.
 			earned += l.Amount
 		}
 		out.Lines = append(out.Lines, protocol.InvoiceLine{
-			Instance: ledger.InstanceID(l.Instance).String(), Reference: string(i.Reference), Release: i.ReleaseName,
-			Computer: computerName(v, l.Computer), Payer: l.Payer, First: l.First, Last: l.Last, Used: l.Used, Amount: credits(l.Amount),
+			Instance: ledger.InstanceID(l.Instance).String(), Reference: string(i.Reference), Tree: string(root.Reference), Release: i.ReleaseName,
+			Computer: computerName(v, l.Computer), Payer: l.Payer, First: l.First, Last: l.Last, Used: l.Used, Amount: sumOf(l.Amount),
 		})
 	}
 	if tree != "" {
 		if len(out.Lines) == 0 {
 			return out, protocol.Errorf(protocol.ErrNotFound, "invoice: nothing was billed for a tree %s in this period", tree)
 		}
-		out.Paid, out.Earned = credits(paid), credits(earned)
+		out.Paid, out.Earned = sumOf(paid), sumOf(earned)
 		return out, nil
 	}
 	for _, p := range drawn.Payments {
-		payment := protocol.InvoicePayment{Entry: p.N, At: p.At, Kind: p.Kind, Amount: credits(p.Amount)}
+		payment := protocol.InvoicePayment{Entry: p.N, At: p.At, Kind: p.Kind, Amount: sumOf(p.Amount)}
 		for _, o := range p.Others {
 			payment.Other = append(payment.Other, o.Account)
 		}
@@ -323,7 +324,7 @@ func wireInvoice(v *ledger.State, drawn invoice.Invoice, tree string) (protocol.
 	return out, nil
 }
 
-func credits(a journal.Amount) string { return book.Amount(a).String() }
+func sumOf(a journal.Amount) string { return book.Amount(a).String() }
 
 // computerName is what people call a computer.
 func computerName(v *ledger.State, id string) string {

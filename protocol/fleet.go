@@ -108,5 +108,7 @@ type Computer struct {
 	Grade          string            `json:"grade"`
 	Arch           string            `json:"arch"`
 	State          string            `json:"state" enum:"online,lost,left"`
+	Drained        bool              `json:"drained" doc:"takes no new instances"`
+	Retired        bool              `json:"retired" doc:"takes no new instances any more"`
 	Since          time.Time         `json:"since"`
 }

@@ -108,13 +108,18 @@ type Bill struct {
 	From      time.Time  `json:"from"`
 	Until     *time.Time `json:"until" doc:"null while it holds its partition"`
 	Billed    time.Time  `json:"billed" doc:"what was used up to here is billed"`
-	Total     string     `json:"total" doc:"what the payer pays: the three below"`
+	Total     string     `json:"total" doc:"what the payer pays: to_owner, to_publisher, to_mesh and former_owners"`
 	ToOwner   string     `json:"to_owner" doc:"of the computer, without the fee"`
-	ToRelease string     `json:"to_publisher"`
-	ToMesh    string     `json:"to_mesh" doc:"the fee, of what the owner would get"`
-	Used      Used       `json:"used"`
-	Verdict   string     `json:"verdict" doc:"of the payer: accepted, disputed or empty"`
-	Note      string     `json:"note"`
+
+	// FormerOwners had the computer before. Total has what they earned, the
+	// three beside it do not.
+	FormerOwners []OwnerShare `json:"former_owners,omitempty"`
+
+	ToRelease string `json:"to_publisher"`
+	ToMesh    string `json:"to_mesh" doc:"the fee, of what the owner would get"`
+	Used      Used   `json:"used"`
+	Verdict   string `json:"verdict" doc:"of the payer: accepted, disputed or empty"`
+	Note      string `json:"note"`
 }
 
 // Used is how much was used.

@@ -10,6 +10,7 @@ import (
 // belongs to one caller, whose rights it enforces.
 type Service interface {
 	Fleet
+	Owners
 	Software
 	People
 	Instances

@@ -27,6 +27,7 @@ type Mesh struct {
 	tokens    []protocol.Token
 	till      till
 	supplies  []protocol.Supply
+	castle    castle
 	changed   chan struct{} // closed at each change
 	left      bool
 }
@@ -38,6 +39,7 @@ func New() *Mesh {
 		instances: map[protocol.Ref]protocol.Instance{},
 		changed:   make(chan struct{}),
 		till:      newTill(),
+		castle:    newCastle(),
 	}
 }
 

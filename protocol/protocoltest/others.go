@@ -66,9 +66,10 @@ func (c *caller) Computers(context.Context) ([]protocol.Computer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return []protocol.Computer{{
-		Computer: "peer1", Name: "castle", Owner: "operator", Scope: "mesh", Partitions: 10,
+		Computer: "peer1", Name: "castle", Owner: c.castle.owner, Scope: c.castle.scope, Partitions: 10,
+		Drained: c.castle.drained, Retired: c.castle.retired,
 		Capacity: protocol.Needs{Millicores: 4000, Memory: 8 << 30, Disk: 100 << 30}, Reserved: c.reserved(),
-		PartitionsFree: 10 - len(c.instances), Labels: map[string]string{"country": "FR"},
+		PartitionsFree: 10 - len(c.instances), Labels: c.castle.labels,
 		Grade: "bubblewrap", Arch: "amd64", State: "online", Since: c.Now,
 	}}, nil
 }

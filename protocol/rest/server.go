@@ -64,6 +64,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), mux: http.NewServeMux()}
 	s.api = humago.New(s.mux, s.document())
 	s.fleet()
+	s.owners()
 	s.software()
 	s.people()
 	s.money()

@@ -27,7 +27,7 @@ func computersVerb() *verb {
 					free := fmt.Sprintf("%d of %d", c.PartitionsFree, c.Partitions)
 					row(w, c.Computer, c.Name, c.Owner, c.Scope, free,
 						taken(c.Reserved.Millicores, c.Capacity.Millicores, protocol.FormatCores),
-						taken(c.Reserved.Memory, c.Capacity.Memory, protocol.RoughSize), taken(c.Reserved.Disk, c.Capacity.Disk, protocol.RoughSize), c.Grade, c.Arch, c.State, i.age(c.Since), pairs(c.Labels))
+						taken(c.Reserved.Memory, c.Capacity.Memory, protocol.RoughSize), taken(c.Reserved.Disk, c.Capacity.Disk, protocol.RoughSize), c.Grade, c.Arch, standing(c), i.age(c.Since), pairs(c.Labels))
 				}
 			})
 		},

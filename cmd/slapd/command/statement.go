@@ -51,6 +51,11 @@ func (i *invocation) printStatement(w io.Writer, s protocol.Statement) {
 		for _, b := range s.Earns {
 			row(w, b.Reference, b.Payer, b.Release, b.Computer, moment(b.From), ended(b.Until), moment(b.Billed),
 				share(b.ToOwner, b.Owner, s.Account), share(b.ToRelease, b.Publisher, s.Account), share(b.ToMesh, b.Owner, s.Account), b.Verdict, b.Note)
+			for _, f := range b.FormerOwners {
+				if f.Owner == s.Account {
+					row(w, b.Reference, b.Payer, b.Release, b.Computer, moment(b.From), moment(f.Until), moment(b.Billed), f.ToOwner, "", f.ToMesh, b.Verdict, b.Note)
+				}
+			}
 		}
 	}
 }

@@ -68,7 +68,7 @@ func root() *verb {
 		args:  "COMMAND",
 		subs: []*verb{
 			initVerb(), joinVerb(), runVerb(), demoVerb(),
-			statusVerb(), membersVerb(), computersVerb(), releasesVerb(),
+			statusVerb(), membersVerb(), computersVerb(), computerVerb(), releasesVerb(),
 			tokenVerb(), supplyVerb(),
 			requestVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
 			logsVerb(), execVerb(),

@@ -86,6 +86,8 @@ func wireComputer(c ledger.Computer) protocol.Computer {
 		Grade:          c.Grade,
 		Arch:           c.Arch,
 		State:          string(c.State),
+		Drained:        c.Drained,
+		Retired:        c.Retired,
 		Since:          c.Since,
 	}
 }

@@ -115,7 +115,8 @@ func (d *Daemon) offer(ctx context.Context, o ledger.Offer) error {
 
 // offered reports whether the ledger's record is what o would make it.
 func offered(c ledger.Computer, o ledger.Offer) bool {
+	_, labels := c.Offered()
 	return c.Partitions == o.Partitions && c.Grade == o.Grade && c.Arch == o.Arch && c.Host == o.Host && c.Name == o.Name &&
-		c.State != ledger.ComputerLeft && maps.Equal(c.Labels, o.Labels) &&
+		c.State != ledger.ComputerLeft && maps.Equal(labels, o.Labels) &&
 		c.Cores == o.Cores && c.Memory == o.Memory && c.Disk == o.Disk
 }

@@ -268,11 +268,17 @@ func ratesOf(in protocol.Rates) (book.Rates, error) {
 
 func wireBill(v *ledger.State, c ledger.Charge) protocol.Bill {
 	i, _ := v.Instance(c.Instance)
+	now := c.Current()
 	out := protocol.Bill{
 		Instance: c.Instance.String(), Reference: string(i.Reference), Payer: string(c.Payer), Owner: string(c.Owner),
 		Publisher: string(c.Publisher), Release: c.Release, Computer: string(c.Computer), From: c.From, Billed: c.Billed,
-		Total: c.Total().String(), ToOwner: (c.ToOwner - c.ToMesh).String(), ToRelease: c.ToRelease.String(), ToMesh: c.ToMesh.String(),
+		Total: c.Total().String(), ToOwner: (now.ToOwner - now.ToMesh).String(), ToRelease: c.ToRelease.String(), ToMesh: now.ToMesh.String(),
 		Used: wireUsed(c.Used), Verdict: string(c.Review.Verdict), Note: c.Review.Note,
+	}
+	for _, f := range c.Former {
+		out.FormerOwners = append(out.FormerOwners, protocol.OwnerShare{
+			Owner: string(f.Owner), Until: f.Until, ToOwner: (f.ToOwner - f.ToMesh).String(), ToMesh: f.ToMesh.String(),
+		})
 	}
 	if !c.Open() {
 		out.Until = &c.Until

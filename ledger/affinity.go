@@ -175,7 +175,7 @@ func (s *State) beside(account AccountName, policy placement.Policy) []string {
 	}
 	var out []string
 	for i := range s.Instances(account) {
-		if !i.Settled() {
+		if !i.Settled() && !i.Shared {
 			out = append(out, string(i.Computer))
 		}
 	}

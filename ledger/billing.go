@@ -234,6 +234,9 @@ func (s *State) charge(i Instance, at time.Time) (Charge, book.Transfer, error) 
 		Release: i.ReleaseName, Computer: i.Computer, From: at, Billed: at,
 	}
 	hold := book.Quantities{Partition: uint64(s.Terms().Reserve)}
+	if i.Shared {
+		hold.Partition = 0 // it has none
+	}
 	for _, rates := range []book.Rates{s.Rates(c.Owner, "", at), s.Rates(c.Publisher, c.Release, at)} {
 		part, _, err := rates.Cost(hold, 0)
 		if err == nil {

@@ -229,7 +229,7 @@ func (c StopShort) decide(s *State, x Context) ([]Event, error) {
 				return events, nil
 			}
 			now := i
-			s.ask(&now, InstanceStopped)
+			s.ask(x, &now, InstanceStopped, nil)
 			events = append(events, s.turn(x, i, now)...)
 		}
 	}

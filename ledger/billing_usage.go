@@ -147,6 +147,9 @@ func (t *till) billEntry(r UsageReport, e UsageEntry) (Billed, error) {
 		Core: e.Usage.Core, Memory: e.Usage.Memory, Disk: e.Usage.Disk, Network: e.Usage.Network,
 		Partition: uint64(max(0, to.Sub(from))), Metrics: e.Usage.Metrics,
 	}
+	if i, _ := t.state.Instance(e.Instance); i.Shared {
+		used.Partition = 0 // its host's
+	}
 	now, transfer, err := t.state.bill(c, used, r.From, to)
 	t.charges[e.Instance] = now
 	return Billed{now, r.Number, r.From, r.To, used, transfer}, err

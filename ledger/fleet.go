@@ -221,6 +221,9 @@ func (s *State) computerLeaves(id ComputerID, at time.Time) []Event {
 		i.State, i.Healthy, i.Changed = InstanceError, false, at
 		i.Reason = "computer " + c.title() + " left the mesh: destroy the instance and request it again"
 		events = append(events, Observed{i, false})
+		for shared := range s.SharedOn(i.ID) {
+			events = append(events, shared.unserved(InstanceError, i.Reason, at))
+		}
 	}
 	return events
 }

@@ -98,7 +98,7 @@ func (c GiveComputer) decide(s *State, x Context) ([]Event, error) {
 	if err := s.withinQuota(c.Account, "give computer "+now.title(), QuotaComputers, s.Tally(c.Account).Computers, 1); err != nil {
 		return nil, err
 	}
-	for i := range s.InstancesOn(now.ID) {
+	for i := range s.placedOn(now.ID) {
 		if bill, _ := s.Charge(i.ID); len(bill.Former) >= MaxFormer {
 			return nil, refuse(ErrExhausted, "give computer %s: it had %d owners already while %s of %s was there: destroy that first", now.title(), MaxFormer+1, s.Path(i), i.Account)
 		}
@@ -134,7 +134,7 @@ func (e ComputerGiven) evolve(s *State) {
 // handOver makes the owner of a computer earn from the bills that are open for
 // what is there.
 func (s *State) handOver(c Computer, at time.Time) {
-	for _, i := range collect(s.InstancesOn(c.ID)) {
+	for _, i := range collect(s.placedOn(c.ID)) {
 		if bill, ok := s.Charge(i.ID); ok && bill.Open() && bill.Owner != c.Account && len(bill.Former) < MaxFormer {
 			s.setCharge(bill.handOver(c.Account, at))
 		}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"testing"
+	"time"
 )
 
 // FuzzParse parses whatever is found. It may be refused, but without a panic,
@@ -21,6 +22,10 @@ func FuzzParse(f *testing.F) {
 		SetMember{"acme", "ann", RoleOwner},
 		SetQuota{"ann", Quota{}.With(QuotaInstances, 3)},
 		DeleteProject{"acme"},
+		Move{Instance: 1, Filter: map[string]string{"a": "b"}, DiscardData: true},
+		EndKept{},
+		SetState{Keep: new(time.Hour)},
+		Request{Reference: "a", Shared: true, Scope: ScopePublic, Keep: new(time.Hour)},
 		Report{Instances: []InstanceReport{{ID: 1, Ports: map[string]uint16{"x": 1}}}},
 	} {
 		data, err := Encode(AsPeer("p1"), c)

@@ -78,6 +78,19 @@ type Instance struct {
 	Root   InstanceID    `cbor:"39,keyasint,omitempty"`
 	Asked  InstanceState `cbor:"40,keyasint,omitempty"`
 
+	// Host is the instance inside which a shared one is. Scope says whose
+	// shared instances one takes: its account's, or anyone's if it is public.
+	Host  InstanceID `cbor:"41,keyasint,omitempty"`
+	Scope Scope      `cbor:"42,keyasint,omitempty"`
+
+	// Retention is how long the data is kept when the instance is destroyed,
+	// and Kept until when it is, if it was.
+	Retention time.Duration `cbor:"44,keyasint,omitempty"`
+	Kept      time.Time     `cbor:"45,keyasint,omitzero"`
+
+	// Moved is what the instance became on another computer.
+	Moved InstanceID `cbor:"46,keyasint,omitempty"`
+
 	// Stamp changes exactly when something changes that the instance can see.
 	// It is strictly later each time, in microseconds. Zero in an instance of
 	// which nothing has changed since rules 3.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/slapmesh/slapmesh/ledger/book"
 )
@@ -16,6 +17,9 @@ type Allocated struct {
 
 func (e Allocated) String() string {
 	i := e.Instance
+	if i.Shared {
+		return fmt.Sprintf("allocated %s of %s inside %s on %s (%s)", i.Reference, i.Account, i.Host, e.On, i.ReleaseName)
+	}
 	return fmt.Sprintf("allocated %s of %s to %s/%s (%s) at %s", i.Reference, i.Account, e.On, PartitionName(i.Partition), i.ReleaseName, i.Address)
 }
 
@@ -30,8 +34,10 @@ func (e Allocated) used() book.Quantities { return e.Charge.Used }
 func (e Allocated) evolve(s *State) {
 	i := e.Instance
 	s.counters.Instance = i.ID
-	s.takeAddress()
-	s.take(i.Computer, i.Partition, i.Needs)
+	if !i.Shared {
+		s.takeAddress()
+		s.take(i.Computer, i.Partition, i.Needs)
+	}
 	s.record(i)
 	s.supplyFor(i)
 	if e.Charge.Instance != 0 {
@@ -46,7 +52,11 @@ type Changed struct{ Instance Instance }
 
 func (e Changed) String() string {
 	i := e.Instance
-	return fmt.Sprintf("changed %s of %s: %s requested, generation %d", i.Reference, i.Account, i.Requested, i.Generation)
+	text := fmt.Sprintf("changed %s of %s: %s requested, generation %d", i.Reference, i.Account, i.Requested, i.Generation)
+	if !i.Kept.IsZero() {
+		text += ", kept until " + i.Kept.UTC().Format(time.RFC3339)
+	}
+	return text
 }
 
 func (e Changed) kind() string { return "changed" }
@@ -91,6 +101,9 @@ func (e Observed) evolve(s *State) { s.record(e.Instance) }
 type Freed struct{ Instance Instance }
 
 func (e Freed) String() string {
+	if e.Instance.Shared {
+		return fmt.Sprintf("destroyed %s of %s, inside %s", e.Instance.Reference, e.Instance.Account, e.Instance.Host)
+	}
 	return fmt.Sprintf("destroyed %s of %s, %s is free", e.Instance.Reference, e.Instance.Account, PartitionName(e.Instance.Partition))
 }
 
@@ -101,9 +114,13 @@ func (e Freed) about() subject { return e.Instance.subject() }
 func (e Freed) evolve(s *State) {
 	i := e.Instance
 	was, _ := s.Instance(i.ID)
-	s.returnAddress(i.Address)
+	if !i.Shared {
+		s.returnAddress(i.Address)
+	}
 	s.record(i)
-	s.release(i.Computer, i.Partition, was.Needs)
+	if !i.Shared {
+		s.release(i.Computer, i.Partition, was.Needs)
+	}
 	if c, ok := s.Charge(i.ID); ok {
 		s.reserve(c.Payer, -c.Reserved)
 		c.Until, c.Reserved = i.Changed, 0
@@ -139,7 +156,7 @@ func (i Instance) subject() subject {
 // supplyFor orders the release of i for its computer, unless it is ordered.
 func (s *State) supplyFor(i Instance) {
 	p, ok := s.Supply(i.Computer, i.Release)
-	if ok && p.Requested == SupplyAvailable {
+	if i.Shared || ok && p.Requested == SupplyAvailable {
 		return
 	}
 	s.setSupply(waiting(i.Computer, i.Release, Context{At: i.Changed}))

@@ -84,9 +84,9 @@ func TestRequest(t *testing.T) {
 		when: Request{Reference: "a", Release: web, State: "sleeping"},
 		then: "(invalid)",
 	}, {
-		name: "refuses shared instances",
+		name: "refuses a shared instance without a host",
 		when: Request{Reference: "a", Release: web, Shared: true},
-		then: "(unavailable)",
+		then: "! no host for a: 0 instances of the release: request one (slapd request web NAME), or ask an owner to open theirs (--scope public) (exhausted)",
 	}, {
 		name: "refuses a reference with a control character",
 		when: Request{Reference: "a\n", Release: web},

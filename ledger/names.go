@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -62,6 +63,9 @@ const (
 	MaxTreeDepth  = 8         // instances on the way from a root down, itself included
 	MaxTree       = 1_000     // instances below a root
 	MaxNear       = 32        // instances that one is near to, or apart from
+	MaxShared     = 1_000     // shared instances inside one
+	MaxHostsTried = 10_000    // instances of an account that are looked at for a host
+	MaxKeep       = 366 * 24 * time.Hour
 	keptTokenDays = 7         // days that a dead token is kept, for retries
 	digestPrefix  = "sha256:" // of a ReleaseDigest
 	digestBytes   = 32        // of every digest

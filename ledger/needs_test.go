@@ -92,6 +92,8 @@ func (w *world) takesMore(events []Event) map[ComputerID]Needs {
 		switch e := e.(type) {
 		case Allocated:
 			now = e.Instance
+		case Relocated:
+			now = e.Allocated.Instance
 		case Changed:
 			now = e.Instance
 			was, _ = w.Instance(now.ID)

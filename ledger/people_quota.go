@@ -111,6 +111,9 @@ func (c Request) mayHave(s *State, p Principal, account AccountName) error {
 	if err := s.withinQuota(account, what, QuotaInstances, s.Tally(account).Instances, 1); err != nil {
 		return err
 	}
+	if c.Shared {
+		return nil // its host needs
+	}
 	return s.mayNeed(account, what, true, Needs{}, c.Needs)
 }
 

@@ -54,9 +54,9 @@ func TestWhoMayWhat(t *testing.T) {
 	}{
 		{"request", "", Request{Account: "acme", Reference: "b", Release: web}, developers},
 		{"change a request", "", Request{Account: "acme", Reference: "a", Release: web, Parameters: params("x", "1")}, developers},
-		{"stop", "", SetState{"acme", "a", InstanceStopped}, developers},
-		{"start", "p1 stop a account=acme", SetState{"acme", "a", InstanceStarted}, developers},
-		{"destroy", "", SetState{"acme", "a", InstanceDestroyed}, developers},
+		{"stop", "", SetState{Account: "acme", Reference: "a", State: InstanceStopped}, developers},
+		{"start", "p1 stop a account=acme", SetState{Account: "acme", Reference: "a", State: InstanceStarted}, developers},
+		{"destroy", "", SetState{Account: "acme", Reference: "a", State: InstanceDestroyed}, developers},
 		{"publish", "", publish, developers},
 		{"unpublish", "%key publish own 1", Unpublish{own}, developers},
 		{"supply", "", SetSupply{"p2", web, SupplyAvailable}, owners},

@@ -21,11 +21,20 @@ func (StopShort) rules() uint64   { return RulesOfMoney }
 func (ReviewBill) rules() uint64  { return RulesOfMoney }
 func (ReportUsage) rules() uint64 { return RulesOfMoney }
 
-func (Rename) rules() uint64 { return RulesOfProjects }
-func (Bang) rules() uint64   { return RulesOfProjects }
+func (Rename) rules() uint64  { return RulesOfProjects }
+func (Bang) rules() uint64    { return RulesOfProjects }
+func (Move) rules() uint64    { return RulesOfProjects }
+func (EndKept) rules() uint64 { return RulesOfProjects }
+
+func (c SetState) rules() uint64 {
+	if c.Keep != nil {
+		return RulesOfProjects
+	}
+	return 1
+}
 
 func (c Request) rules() uint64 {
-	if c.Needs != (Needs{}) || !c.Affinity.IsZero() || c.MaxPrice != 0 || c.ReplaceNeeds || c.Parent != 0 || c.Policy == placement.Cheapest {
+	if c.Needs != (Needs{}) || !c.Affinity.IsZero() || c.MaxPrice != 0 || c.ReplaceNeeds || c.Parent != 0 || c.Scope != "" || c.Keep != nil || c.Policy == placement.Cheapest {
 		return RulesOfProjects
 	}
 	if c.Where != "" || c.Policy != "" {

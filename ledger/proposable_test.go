@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"testing"
+	"time"
 )
 
 // TestRules: what an older voter could not read is not proposed before all
@@ -30,6 +31,11 @@ func TestRules(t *testing.T) {
 		{Request{Reference: "b", Parent: 1}, false},
 		{Rename{}, false},
 		{Bang{}, false},
+		{Move{}, false},
+		{EndKept{}, false},
+		{SetState{Keep: new(time.Duration)}, false},
+		{Request{Reference: "b", Scope: ScopePublic}, false},
+		{Request{Reference: "b", Keep: new(time.Duration)}, false},
 	} {
 		if err := w.Proposable(test.command); (err == nil) != test.old || err != nil && !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%#v: %v", test.command, err)

@@ -49,6 +49,9 @@ func TestReplicasAgree(t *testing.T) {
 			a.withinQuotas(ea)
 			for _, e := range ea {
 				kinds[fmt.Sprintf("%T", e)]++
+				for _, kind := range kindsOf(e) {
+					kinds[kind]++
+				}
 			}
 			if r.IntN(200) == 0 {
 				b.State = roundTrip(t, b.State)
@@ -67,9 +70,14 @@ func TestReplicasAgree(t *testing.T) {
 			t.Errorf("seed %d: only %d of %d commands changed anything", seed, accepted, steps)
 		}
 	}
-	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, ComputerSet{}, ComputerDrained{}, ComputerRetired{}, ComputerGiven{}, ProjectCreated{}, MemberSet{}, MemberRemoved{}, ProjectDeleted{}, QuotaSet{}, AccountDisabled{}, OperatorSet{}, Renamed{}, Banged{}} {
+	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, ComputerSet{}, ComputerDrained{}, ComputerRetired{}, ComputerGiven{}, ProjectCreated{}, MemberSet{}, MemberRemoved{}, ProjectDeleted{}, QuotaSet{}, AccountDisabled{}, OperatorSet{}, Renamed{}, Banged{}, Relocated{}} {
 		if kind := fmt.Sprintf("%T", e); kinds[kind] == 0 {
 			t.Errorf("nothing was ever %s: the random commands are not what they were meant to be", kind)
+		}
+	}
+	for _, kind := range []string{"child", "shared", "shared with others", "kept", "held down"} {
+		if kinds[kind] == 0 {
+			t.Errorf("no instance was ever %s", kind)
 		}
 	}
 	t.Log(kinds)
@@ -116,8 +124,11 @@ func (f *followed) ask(p Principal, c Command) ([]Event, error) {
 		}
 	}
 	for _, e := range events {
+		if moved, ok := e.(Relocated); ok {
+			e = moved.Allocated
+		}
 		e, ok := e.(Allocated)
-		if c, _ := f.Computer(e.Instance.Computer); ok && (c.Drained || c.Retired || c.Scope == ScopeClosed) {
+		if c, _ := f.Computer(e.Instance.Computer); ok && !e.Instance.Shared && (c.Drained || c.Retired || c.Scope == ScopeClosed) {
 			f.Fatalf("%s was placed on %+v", e.Instance.Reference, c)
 		}
 	}
@@ -201,6 +212,9 @@ func (w *world) check() error {
 	needs := make(map[ComputerID]Needs)
 	for i := range w.AllInstances() {
 		if i.Settled() {
+			continue
+		}
+		if i.Shared {
 			continue
 		}
 		place := gapKey(i.Computer, i.Partition)
@@ -317,7 +331,9 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	case n < 56:
 		return p, randomRequest(r, reference, DigestOf(profileOf(name, version)))
 	case n < 68:
-		return p, SetState{AccountName(pick("", "", "", "acme", "lab")), reference, InstanceState(pick("started", "stopped", "destroyed", "destroyed"))}
+		c := randomState(r, reference)
+		c.Account = AccountName(pick("", "", "", "acme", "lab"))
+		return p, c
 	case n < 88:
 		return randomReport(r, w, peer)
 	case n < 90:
@@ -376,7 +392,11 @@ func randomRequest(r *rand.Rand, reference Reference, release ReleaseDigest) Req
 func randomReport(r *rand.Rand, w *world, peer PeerID) (Principal, Command) {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	var c Report
-	for i := range w.InstancesOn(ComputerID(peer)) {
+	instances := collect(w.InstancesOn(ComputerID(peer)))
+	for _, i := range instances {
+		instances = append(instances, collect(w.SharedOn(i.ID))...)
+	}
+	for _, i := range instances {
 		if r.IntN(3) == 0 {
 			continue
 		}

@@ -180,6 +180,7 @@ func (r SupplyReport) decide(s *State, computer Computer, at time.Time) ([]Event
 func freed(i Instance, at time.Time) Event {
 	i.Requested, i.State, i.Reason, i.Healthy = InstanceDestroyed, InstanceDestroyed, "", false
 	i.Parameters, i.Connection, i.Ports = nil, nil, nil
+	i.Asked, i.Kept = "", time.Time{}
 	i.Changed = at
 	return Freed{i}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/slapmesh/slapmesh/ledger/book"
@@ -65,6 +66,12 @@ type Request struct {
 	// Parent is the instance that requests this one, whose account it will
 	// belong to and in which it is named. Its computer may ask so.
 	Parent InstanceID `cbor:"24,keyasint,omitempty"`
+
+	// Scope says whose shared instances this one takes: personal or public.
+	// Keep is how long its data is kept when it is destroyed. What is empty
+	// keeps its value.
+	Scope Scope          `cbor:"25,keyasint,omitempty"`
+	Keep  *time.Duration `cbor:"26,keyasint,omitempty"`
 }
 
 // Kind returns "request".
@@ -75,7 +82,7 @@ func (c Request) decide(s *State, x Context) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(s); err != nil {
 		return nil, err
 	}
 	if err := c.checkNeeds(s); err != nil {
@@ -100,7 +107,7 @@ func (c Request) decide(s *State, x Context) ([]Event, error) {
 	return c.allocate(s, x, account, release)
 }
 
-func (c Request) check() error {
+func (c Request) check(s *State) error {
 	if err := checkName("reference", string(c.Reference), MaxReference); err != nil {
 		return err
 	}
@@ -113,8 +120,6 @@ func (c Request) check() error {
 	switch {
 	case len(c.Avoid) > MaxAvoid:
 		return refuse(ErrInvalid, "request %s: %d computers to avoid, at most %d", c.Reference, len(c.Avoid), MaxAvoid)
-	case c.Shared:
-		return refuse(ErrUnavailable, "request %s: no release of this mesh offers shared instances", c.Reference)
 	case c.State != "" && !c.State.requestable():
 		return refuse(ErrInvalid, "request %s: state %q: started, stopped or destroyed expected", c.Reference, c.State)
 	case !c.Policy.Valid():
@@ -123,7 +128,7 @@ func (c Request) check() error {
 	if _, err := where(c.Where); err != nil {
 		return refuse(ErrInvalid, "request %s: %v", c.Reference, err)
 	}
-	return nil
+	return c.checkShared(s)
 }
 
 // where reads an expression. An empty one is none.
@@ -184,39 +189,65 @@ func (c Request) allocate(s *State, x Context, account AccountName, release Rele
 		Requested: InstanceStarted, State: InstanceWaiting, Generation: 1, Created: x.At, Changed: x.At,
 	}
 	now.enter(s, c.Parent)
-	s.ask(&now, cmp.Or(c.State, InstanceStarted))
+	now.Shared, now.Scope, now.Retention = c.Shared, c.Scope, valueOr(c.Keep, 0)
+	s.ask(x, &now, cmp.Or(c.State, InstanceStarted), nil)
 	if now.Type, err = c.typeOf(release, ""); err != nil {
 		return nil, err
 	}
 	if err := c.mayHave(s, x.Principal, account); err != nil {
 		return nil, err
 	}
-	want, err := s.want(now, c.Avoid, release, x.At)
+	var computer Computer
+	if c.Shared {
+		computer, err = c.share(s, &now)
+	} else {
+		computer, err = s.findPlace(x, &now, release, c.Avoid, "")
+	}
 	if err != nil {
 		return nil, err
+	}
+	e, err := s.allocated(x, now, computer, "request "+string(c.Reference))
+	if err != nil {
+		return nil, err
+	}
+	return []Event{e}, nil
+}
+
+// findPlace gives now, which is new, a partition and an address, on another
+// computer than not.
+func (s *State) findPlace(x Context, now *Instance, release Release, avoid []ComputerID, not ComputerID) (Computer, error) {
+	want, err := s.want(*now, avoid, release, x.At)
+	if err != nil {
+		return Computer{}, err
+	}
+	if not != "" {
+		want.NotComputers = append(want.NotComputers, string(not))
 	}
 	id, err := s.places.Choose(want)
 	if err != nil {
-		return nil, refuse(ErrExhausted, "%v", err)
+		return Computer{}, refuse(ErrExhausted, "%v", err)
 	}
 	computer, _ := s.Computer(ComputerID(id))
 	now.Computer, now.Partition = computer.ID, s.lowestFree(computer)
-	if now.Address, err = s.nextAddress(); err != nil {
-		return nil, err
+	now.Address, err = s.nextAddress()
+	return computer, err
+}
+
+// allocated returns the event that gives now its place, with its bill if the
+// mesh bills.
+func (s *State) allocated(x Context, now Instance, computer Computer, what string) (Allocated, error) {
+	e := Allocated{Instance: now, On: computer.title()}
+	if !s.bills() {
+		return e, nil
 	}
-	allocated := Allocated{Instance: now, On: computer.title()}
-	if s.bills() {
-		if allocated.Charge, allocated.Due, err = s.charge(now, x.At); err != nil {
-			return nil, err
-		}
-		if err := s.afford(allocated.Charge, allocated.Due, "request "+string(c.Reference)); err != nil {
-			return nil, err
-		}
-		if err := newTill(s).take(allocated.Due); err != nil {
-			return nil, err
-		}
+	var err error
+	if e.Charge, e.Due, err = s.charge(now, x.At); err != nil {
+		return e, err
 	}
-	return []Event{allocated}, nil
+	if err := s.afford(e.Charge, e.Due, what); err != nil {
+		return e, err
+	}
+	return e, newTill(s).take(e.Due)
 }
 
 // typeOf returns the type that c asks of a release, where was is what runs.
@@ -245,6 +276,10 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 		return nil, refuse(ErrConflict, "request %s: it is being destroyed: wait until it is gone", c.Reference)
 	case release.Name != was.ReleaseName:
 		return nil, refuse(ErrConflict, "request %s: it runs %s: destroy it before it becomes %s", c.Reference, was.ReleaseName, release.Name)
+	case c.Shared != was.Shared:
+		return nil, refuse(ErrConflict, "request %s: whether it is shared cannot change: destroy it first", c.Reference)
+	case c.Pinned && was.Shared && release.Digest != was.Release:
+		return nil, refuse(ErrConflict, "request %s: it is inside %s, which runs %s", c.Reference, was.Host, was.Release)
 	case c.Pinned:
 		now.Release = release.Digest
 	default:
@@ -252,6 +287,9 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 	}
 	if now.Type, err = c.typeOf(release, was.Type); err != nil {
 		return nil, err
+	}
+	if now.Type != was.Type && (was.Shared || s.countShared(was.ID) > 0) {
+		return nil, refuse(ErrConflict, "request %s: a shared instance and its host are of one type: destroy what is shared first", c.Reference)
 	}
 	if now.Parameters, err = c.merged(was.Parameters); err != nil {
 		return nil, err
@@ -271,8 +309,9 @@ func (c Request) change(s *State, x Context, was Instance, release Release) ([]E
 	if err := c.reattach(s, x, was, &now, release); err != nil {
 		return nil, err
 	}
-	if c.State != "" {
-		s.ask(&now, c.State)
+	now.Scope, now.Retention = cmp.Or(c.Scope, was.Scope), valueOr(c.Keep, was.Retention)
+	if state := c.State; state != "" || !was.Kept.IsZero() {
+		s.ask(x, &now, cmp.Or(state, InstanceStarted), nil)
 	}
 	if err := s.mayStart(was, now); err != nil {
 		return nil, err
@@ -291,6 +330,9 @@ func (c Request) refilter(s *State, was Instance, now *Instance) error {
 	}
 	if maps.Equal(now.Filter, was.Filter) && now.Where == was.Where {
 		return nil
+	}
+	if was.Shared {
+		return c.refilterShared(s, was, *now)
 	}
 	expr, err := where(now.Where)
 	if err != nil {
@@ -311,7 +353,7 @@ func (s *State) changed(x Context, was, now Instance) []Event {
 	turned := now.Requested != was.Requested
 	other := now.Release != was.Release || now.Type != was.Type ||
 		!sameParameters(now.Parameters, was.Parameters)
-	if !turned && !other && now.Asked == was.Asked && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy && now.sameDemands(was) {
+	if !turned && !other && now.sameAsked(was) && maps.Equal(now.Filter, was.Filter) && now.Where == was.Where && now.Policy == was.Policy && now.sameDemands(was) {
 		return nil
 	}
 	act := turned || other && now.Requested == InstanceStarted
@@ -323,7 +365,7 @@ func (s *State) changed(x Context, was, now Instance) []Event {
 		now.Healthy = false
 	}
 	computer, ok := s.Computer(was.Computer)
-	if now.Requested == InstanceDestroyed && (!ok || computer.State == ComputerLeft) {
+	if now.Requested == InstanceDestroyed && (!ok || computer.State == ComputerLeft || now.Shared) {
 		return []Event{freed(now, x.At)} // nobody will report it
 	}
 	return []Event{Changed{now}}
@@ -341,42 +383,4 @@ func expected(requested, was InstanceState) InstanceState {
 		return was
 	}
 	return InstanceStarting
-}
-
-// SetState starts, stops or destroys an instance.
-type SetState struct {
-	Account   AccountName   `cbor:"1,keyasint,omitempty"` // the caller's if empty
-	Reference Reference     `cbor:"2,keyasint"`
-	State     InstanceState `cbor:"3,keyasint"` // started, stopped or destroyed
-}
-
-// Kind returns "set-state".
-func (SetState) Kind() string { return "set-state" }
-
-func (c SetState) decide(s *State, x Context) ([]Event, error) {
-	account, err := s.ActFor(x.Principal, c.Account, RightInstances)
-	if err != nil {
-		return nil, err
-	}
-	if !c.State.requestable() {
-		return nil, refuse(ErrInvalid, "set state of %.80q: state %q: started, stopped or destroyed expected", string(c.Reference), c.State)
-	}
-	was, ok := s.InstanceByReference(account, c.Reference)
-	switch {
-	case ok && was.Settled() && c.State == InstanceDestroyed:
-		return nil, nil
-	case !ok || was.Settled():
-		return nil, refuse(ErrNotFound, "instance %.80q of %s is not known", string(c.Reference), account)
-	case was.Requested == InstanceDestroyed && c.State != InstanceDestroyed:
-		return nil, refuse(ErrConflict, "instance %s: it is being destroyed", c.Reference)
-	}
-	now := was
-	s.ask(&now, c.State)
-	if now.Asked != "" {
-		return nil, refuse(ErrConflict, "instance %s: %s, which requested it, is %s: start that first", s.Path(was), s.above(was), now.Requested)
-	}
-	if err := s.mayStart(was, now); err != nil {
-		return nil, err
-	}
-	return s.turn(x, was, now), nil
 }

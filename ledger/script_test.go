@@ -199,7 +199,7 @@ func (w *world) parse(words []string) (Principal, Command) {
 	if c := w.parseWork(verb, plain, values, filter, p); c != nil {
 		return p, c
 	}
-	if c := w.parseTree(verb, plain, values); c != nil {
+	if c := w.parseTree(verb, plain, values, filter); c != nil {
 		return p, c
 	}
 	if c := w.parseFleet(verb, plain, values); c != nil {
@@ -288,12 +288,12 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 		c.State, c.Account = InstanceState(values["state"]), AccountName(values["account"])
 		c.Where, c.Policy = strings.ReplaceAll(values["where"], "_", " "), placement.Policy(values["policy"])
 		c.Needs, c.ReplaceNeeds = w.takeNeeds("+", values), values["+needs"] == "only"
-		c.Parent = w.id(values["parent"])
+		c.Parent, c.Scope, c.Keep, c.Shared = w.id(values["parent"]), Scope(values["scope"]), w.keep(values), values["shared"] != ""
 		c.Affinity = Affinity{references(values["+near"]), values["+nearby"], references(values["+apart"]), values["+apartby"]}
 		if most, ok := values["+max"]; ok {
 			c.MaxPrice = w.amount(most)
 		}
-		for _, k := range []string{"state", "account", "where", "policy", "+needs", "parent", "+near", "+nearby", "+apart", "+apartby", "+max"} {
+		for _, k := range []string{"state", "account", "where", "policy", "+needs", "parent", "scope", "shared", "+near", "+nearby", "+apart", "+apartby", "+max"} {
 			delete(values, k)
 		}
 		for k, v := range values {
@@ -305,7 +305,7 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 		return c
 	case "start", "stop", "destroy":
 		states := map[string]InstanceState{"start": InstanceStarted, "stop": InstanceStopped, "destroy": InstanceDestroyed}
-		return SetState{AccountName(values["account"]), Reference(a[0]), states[verb]}
+		return SetState{AccountName(values["account"]), Reference(a[0]), states[verb], w.keep(values)}
 	case "report": // ACCOUNT REFERENCE STATE [GENERATION] [reason=…] [name=value…]
 		i, _ := w.InstanceByReference(AccountName(a[0]), Reference(a[1]))
 		r := InstanceReport{ID: i.ID, Generation: i.Generation, State: InstanceState(a[2]), Reason: values["reason"], Healthy: a[2] == "started"}

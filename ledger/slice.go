@@ -104,9 +104,9 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 		return r, ok && p.Requested == SupplyAvailable
 	case Instance:
 		switch {
-		case r.Computer == ComputerID(v.Peer), v.rights(r.Account).Has(RightInstances):
+		case r.Computer == ComputerID(v.Peer) && !r.Shared, v.rights(r.Account).Has(RightInstances):
 			return r, true
-		case s.requestedFrom(r, ComputerID(v.Peer)):
+		case r.Computer == ComputerID(v.Peer) || s.requestedFrom(r, ComputerID(v.Peer)):
 			return r.outline(), true
 		}
 		return r.WithoutSecrets(), v.of(r.Account)

@@ -193,11 +193,14 @@ func (s *State) setInstance(i Instance) {
 		}
 		s.unindexInstance(old)
 	}
-	if i.Settled() {
+	if i.nameless() {
 		s.buried.Set(buriedKey(i.name(), i.ID), i.ID)
-		return
+	} else {
+		s.references.Set(i.name(), i.ID)
 	}
-	s.references.Set(i.name(), i.ID)
+	if i.Settled() || i.Shared {
+		return // it has no place, or its host's
+	}
 	s.partitions.Set(gapKey(i.Computer, i.Partition), i.ID)
 	s.addresses.Set(i.Address, i.ID)
 }
@@ -205,7 +208,7 @@ func (s *State) setInstance(i Instance) {
 // sameIndexes reports whether i is found where was was: then the indexes, of
 // which every change copies a path, are left alone.
 func (i Instance) sameIndexes(was Instance) bool {
-	return i.name() == was.name() && i.Settled() == was.Settled() &&
+	return i.name() == was.name() && i.nameless() == was.nameless() && i.Settled() == was.Settled() &&
 		i.Computer == was.Computer && i.Partition == was.Partition && i.Address == was.Address
 }
 
@@ -220,13 +223,10 @@ func (s *State) dropInstance(id InstanceID) {
 // unindexInstance forgets where i is found. What another instance has taken
 // over meanwhile stays: rows of a slice arrive in any order.
 func (s *State) unindexInstance(i Instance) {
-	if i.Settled() {
-		s.buried.Delete(buriedKey(i.name(), i.ID))
-		return
-	}
 	if id, _ := s.references.Get(i.name()); id == i.ID {
 		s.references.Delete(i.name())
 	}
+	s.buried.Delete(buriedKey(i.name(), i.ID))
 	place := gapKey(i.Computer, i.Partition)
 	if id, _ := s.partitions.Get(place); id == i.ID {
 		s.partitions.Delete(place)

@@ -23,14 +23,25 @@ const (
 )
 
 // links lists where i is found but by name, partition and address.
-func (i Instance) links() []Key {
-	if i.Parent == 0 {
-		return nil
+func (i Instance) links() (keys []Key) {
+	add := func(kind, to string) { keys = append(keys, Key{A: kind, B: to, N: uint64(i.ID)}) }
+	if i.Parent != 0 {
+		add(linkChild, idKey(i.Parent))
+		add(linkMember, idKey(i.Root))
 	}
-	return []Key{
-		{A: linkChild, B: idKey(i.Parent), N: uint64(i.ID)},
-		{A: linkMember, B: idKey(i.Root), N: uint64(i.ID)},
+	if i.Settled() {
+		return keys
 	}
+	if i.Host != 0 {
+		add(linkShared, idKey(i.Host))
+	}
+	if i.Scope == ScopePublic {
+		add(linkOpen, i.ReleaseName)
+	}
+	if !i.Kept.IsZero() {
+		keys = append(keys, keptKey(i.Kept, i.ID))
+	}
+	return keys
 }
 
 // idKey returns an id as a part of a key.
@@ -99,7 +110,7 @@ func (s *State) Path(i Instance) string {
 func (s *State) InstanceByReference(account AccountName, ref Reference) (Instance, bool) {
 	var dead Instance
 	for i := range s.called(account, string(ref)) {
-		if !i.Settled() {
+		if !i.nameless() {
 			return i, true
 		}
 		if dead.ID == 0 {
@@ -190,6 +201,10 @@ func (s *State) Instances(account AccountName) iter.Seq[Instance] {
 		}
 	}
 }
+
+// nameless reports whether another instance may have the name of i: it was
+// destroyed, or moved.
+func (i Instance) nameless() bool { return i.Settled() || i.Moved != 0 }
 
 // name returns where i is found in State.references.
 func (i Instance) name() Key {

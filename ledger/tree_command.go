@@ -7,6 +7,10 @@ func parseTrees(kind string, data []byte) (Command, error) {
 		return parse[Rename](data)
 	case Bang{}.Kind():
 		return parse[Bang](data)
+	case Move{}.Kind():
+		return parse[Move](data)
+	case EndKept{}.Kind():
+		return parse[EndKept](data)
 	default:
 		return parseFleet(kind, data)
 	}

@@ -20,8 +20,12 @@ func (s *State) record(i Instance) {
 		i.Stamp = stampAfter(i.Stamp, s.counters.At)
 	}
 	s.setInstance(i)
+	s.recordHost(was, i)
 	if i.Parent != 0 && !maps.Equal(was.Connection, i.Connection) {
 		s.touch(i.Parent)
+	}
+	if i.Host != 0 && !sameOutside(was, i) {
+		s.touch(i.Host)
 	}
 }
 
@@ -89,7 +93,7 @@ func (s *State) noteRequester(i Instance) {
 func (i Instance) outline() Instance {
 	return Instance{
 		ID: i.ID, Account: i.Account, Reference: i.Reference, Parent: i.Parent, Root: i.Root,
-		Release: i.Release, ReleaseName: i.ReleaseName, Type: i.Type, Parameters: i.Parameters, Shared: i.Shared,
+		Release: i.Release, ReleaseName: i.ReleaseName, Type: i.Type, Parameters: i.Parameters, Shared: i.Shared, Host: i.Host,
 		Requested: i.Requested, Asked: i.Asked, State: i.State, Reason: i.Reason, Healthy: i.Healthy,
 		Computer: i.Computer, Partition: i.Partition, Address: i.Address, Connection: i.Connection, Ports: i.Ports,
 		Generation: i.Generation, Stamp: i.Stamp, Created: i.Created, Changed: i.Changed,

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"fmt"
 	"strings"
+	"time"
 )
 
 // requester returns the account for which c asks: that of the parent, if the
@@ -59,7 +61,9 @@ func (c Request) mayEnter(s *State, account AccountName, release Release) error 
 		return refuse(ErrInvalid, "request %.80q: what an instance requests has no / in its reference", string(c.Reference))
 	case taken && !other.Settled():
 		return refuse(ErrConflict, "request %s: %s has an instance of that name: use another reference", path, account)
-	case parent.Requested == InstanceDestroyed:
+	case parent.Shared:
+		return refuse(ErrInvalid, "request %s: %s is shared, and requests nothing itself", path, s.Path(parent))
+	case parent.Requested == InstanceDestroyed || !parent.Kept.IsZero():
 		return refuse(ErrConflict, "request %s: %s is being destroyed", path, s.Path(parent))
 	case s.descendants(parent) >= MaxTree:
 		return refuse(ErrExhausted, "request %s: the tree has %d instances below its root already", path, MaxTree)
@@ -70,7 +74,7 @@ func (c Request) mayEnter(s *State, account AccountName, release Release) error 
 	}
 	depth := 1
 	for above, ok := parent, true; ok; above, ok = s.Instance(above.Parent) {
-		if above.ReleaseName == release.Name && above.Type == kind {
+		if !c.Shared && above.ReleaseName == release.Name && above.Type == kind {
 			return refuse(ErrInvalid, "request %s: a tree cannot request itself: %s is %s of type %s as well", path, s.Path(above), release.Name, kind)
 		}
 		if depth++; depth > MaxTreeDepth {
@@ -105,13 +109,17 @@ func (i *Instance) enter(s *State, parent InstanceID) {
 
 // ask notes that an instance should be in a state: it is, as far as its parent
 // is.
-func (s *State) ask(i *Instance, state InstanceState) {
-	i.Requested, i.Asked = state, ""
-	if i.Parent == 0 {
+func (s *State) ask(x Context, i *Instance, state InstanceState, keep *time.Duration) {
+	if state == InstanceDestroyed {
+		s.end(x, i, keep)
 		return
 	}
-	parent, _ := s.Instance(i.Parent)
-	i.follow(state, parent.Requested)
+	i.Kept = time.Time{}
+	above := InstanceStarted
+	if parent, ok := s.Instance(i.Parent); ok {
+		above = parent.Requested
+	}
+	i.follow(state, above)
 }
 
 // follow makes i be what is asked of it, but not above the state of its
@@ -142,20 +150,72 @@ func lower(a, b InstanceState) InstanceState {
 	return InstanceStarted
 }
 
-// turn returns the events that make now of was, and of all below it what
-// follows from that.
-func (s *State) turn(x Context, was, now Instance) []Event {
-	events := s.changed(x, was, now)
-	if was.Requested == now.Requested {
-		return events
+// sameAsked reports whether nothing else is asked of i than was, but for what
+// its partition has to do.
+func (i Instance) sameAsked(was Instance) bool {
+	return i.Asked == was.Asked && i.Scope == was.Scope && i.Retention == was.Retention && i.Kept.Equal(was.Kept)
+}
+
+// valueOr returns what p points to, or v.
+func valueOr[V any](p *V, v V) V {
+	if p == nil {
+		return v
 	}
-	for child := range s.Children(now.ID) {
+	return *p
+}
+
+// turn returns the events that make now of was, and of all below and inside it
+// what follows from that.
+func (s *State) turn(x Context, was, now Instance) []Event {
+	t := turning{state: s, at: x}
+	t.turn(was, now)
+	return t.events
+}
+
+// A turning collects what follows from changes of instances, once for each.
+type turning struct {
+	state  *State
+	at     Context
+	done   map[InstanceID]bool
+	events []Event
+}
+
+func (t *turning) turn(was, now Instance) {
+	if t.done[was.ID] {
+		return
+	}
+	t.events = append(t.events, t.state.changed(t.at, was, now)...)
+	if was.Requested == now.Requested {
+		return
+	}
+	if t.done == nil {
+		t.done = make(map[InstanceID]bool)
+	}
+	t.done[was.ID] = true
+	for child := range t.state.Children(now.ID) {
 		if child.Settled() || child.Requested == InstanceDestroyed {
 			continue
 		}
 		next := child
-		next.follow(child.asked(), now.Requested)
-		events = append(events, s.turn(x, child, next)...)
+		if next.follow(child.asked(), now.Requested); next.Requested == InstanceDestroyed {
+			next.Kept = time.Time{}
+		}
+		t.turn(child, next)
 	}
-	return events
+	for shared := range t.state.SharedOn(now.ID) {
+		t.turnShared(now, shared)
+	}
+}
+
+// turnShared says what becomes of a shared instance when its host is another:
+// it waits while that is stopped, and is gone with it.
+func (t *turning) turnShared(host, shared Instance) {
+	switch {
+	case t.done[shared.ID]:
+	case host.Requested == InstanceDestroyed:
+		t.done[shared.ID] = true
+		t.events = append(t.events, freed(shared, t.at.At))
+	case host.Requested == InstanceStopped && shared.Requested == InstanceStarted:
+		t.events = append(t.events, shared.unserved(InstanceWaiting, fmt.Sprintf("%s, inside which it is, is stopped", host.ID), t.at.At))
+	}
 }

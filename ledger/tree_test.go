@@ -10,11 +10,15 @@ import (
 )
 
 // parseTree reads lines such as "p1 bang i1 disk is full".
-func (w *world) parseTree(verb string, a []string, _ map[string]string) Command {
+func (w *world) parseTree(verb string, a []string, values, filter map[string]string) Command {
 	w.Helper()
 	switch verb {
+	case "move": // ID [discard] [?label=value…]
+		return Move{Instance: w.id(a[0]), Filter: filter, DiscardData: a[1] == "discard", Where: strings.ReplaceAll(values["where"], "_", " ")}
 	case "rename": // ID REFERENCE
 		return Rename{w.id(a[0]), Reference(a[1])}
+	case "end-kept":
+		return EndKept{}
 	case "bang": // ID [MESSAGE]
 		return Bang{w.id(a[0]), strings.TrimSpace(strings.Join(a[1:], " "))}
 	}
@@ -27,6 +31,16 @@ func (w *world) id(word string) InstanceID {
 		return 0
 	}
 	return InstanceID(w.number(strings.TrimPrefix(word, "i")))
+}
+
+// keep takes how long to keep data, in hours, out of the values.
+func (w *world) keep(values map[string]string) *time.Duration {
+	text, ok := values["keep"]
+	if !ok {
+		return nil
+	}
+	delete(values, "keep")
+	return new(time.Duration(w.number(text)) * time.Hour)
 }
 
 // showTree shows a tree as people would draw it.
@@ -148,6 +162,10 @@ func TestStamp(t *testing.T) {
 		{"p1 report ann shop/db error reason=broken", ""},
 		{"p1 report ann shop/db started url=a", "shop"},
 		{"p1 bang i2 look", "shop shop/db"},
+		{"p1 request site web 1 shared=yes ?instance=i1", "shop"},
+		{"p1 request other web 1 scope=public", ""},
+		{"p1 request other web 1 keep=1", ""},
+		{"p1 destroy shop keep=1", "shop shop/db"},
 		{"p1 bang i3", "other"},
 		{"p1 offer 9 country=FR", ""},
 		{"system lost p1", ""},
@@ -202,26 +220,49 @@ func randomTree(r *rand.Rand, w *world, p Principal, peer PeerID, request Reques
 			id = live[r.IntN(len(live))]
 		}
 	}
-	switch n := r.IntN(10); {
+	switch n := r.IntN(16); {
+	case n < 1:
+		return System(), EndKept{}
+	case n < 3:
+		return p, Move{Instance: id, DiscardData: r.IntN(4) > 0}
 	case n < 6:
+		request.Shared, request.Parent = true, id*InstanceID(r.IntN(2))
+		if i, ok := w.Instance(id); ok && r.IntN(3) > 0 {
+			request.Release, request.Type = i.Release, i.Type
+		}
+		return p, request
+	case n < 8:
+		request.Scope = []Scope{ScopePublic, ScopePersonal, ScopeClosed}[r.IntN(3)]
+		request.Keep = randomState(r, "").Keep
+		return p, request
+	case n < 12:
 		if i, ok := w.Instance(id); ok && r.IntN(3) > 0 {
 			p = AsPeer(PeerID(i.Computer))
 		}
 		request.Parent = id
 		return p, request
-	case n < 8:
+	case n < 14:
 		return p, Rename{id, Reference([]string{"a", "b", "c", "h", "a/b", "x\n"}[r.IntN(6)])}
-	case n < 9:
+	case n < 15:
 		return AsPeer(peer), Bang{id, "look"}
 	}
-	return p, SetState{"", Reference(id.String()), []InstanceState{InstanceStarted, InstanceStopped, InstanceDestroyed}[r.IntN(3)]}
+	return p, randomState(r, Reference(id.String()))
+}
+
+// randomState returns something that might be asked of an instance.
+func randomState(r *rand.Rand, reference Reference) SetState {
+	c := SetState{Reference: reference, State: []InstanceState{InstanceStarted, InstanceStopped, InstanceDestroyed, InstanceDestroyed}[r.IntN(4)]}
+	if r.IntN(4) == 0 {
+		c.Keep = new(time.Duration(r.IntN(4)) * time.Minute)
+	}
+	return c
 }
 
 // checkTrees says what is wrong with the trees, if anything is.
 func (w *world) checkTrees() error {
 	names := make(map[Key]InstanceID)
 	for i := range w.AllInstances() {
-		if !i.Settled() {
+		if !i.nameless() {
 			if other, twice := names[i.name()]; twice {
 				return fmt.Errorf("%s and %s are both %s", other, i.ID, w.Path(i))
 			}
@@ -229,6 +270,9 @@ func (w *world) checkTrees() error {
 			if found, ok := w.InstanceByReference(i.Account, Reference(w.Path(i))); !ok || found.ID != i.ID {
 				return fmt.Errorf("%s is called %s, which leads to %s", i.ID, w.Path(i), found.ID)
 			}
+		}
+		if err := w.checkShared(i); err != nil {
+			return err
 		}
 		depth, above := 1, i
 		for above.Parent != 0 {
@@ -258,4 +302,75 @@ func (w *world) checkTrees() error {
 		}
 	}
 	return nil
+}
+
+// checkShared says what is wrong with a shared instance.
+func (w *world) checkShared(i Instance) error {
+	host, ok := w.Instance(i.Host)
+	switch {
+	case i.Settled():
+		return nil
+	case !i.Shared:
+		if i.Host != 0 {
+			return fmt.Errorf("%s is not shared and inside %s", i.ID, i.Host)
+		}
+		return nil
+	case !ok || host.Settled() || host.Requested == InstanceDestroyed || host.Shared:
+		return fmt.Errorf("%s is inside %s, which is %s", i.ID, i.Host, host.Requested)
+	case host.Release != i.Release || host.Type != i.Type || host.Computer != i.Computer || host.Partition != i.Partition:
+		return fmt.Errorf("%s is %.16s of type %s on %s and %s, inside which it is, %.16s of type %s on %s", i.ID, i.Release, i.Type, i.Computer, i.Host, host.Release, host.Type, host.Computer)
+	case i.Address.IsValid():
+		return fmt.Errorf("%s is shared and has the address %s", i.ID, i.Address)
+	}
+	for other := range w.SharedOn(host.ID) {
+		if other.ID == i.ID {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not found inside %s", i.ID, i.Host)
+}
+
+// kindsOf says what an event has to do with trees.
+func kindsOf(e Event) (kinds []string) {
+	var i Instance
+	switch e := e.(type) {
+	case Allocated:
+		i = e.Instance
+	case Changed:
+		i = e.Instance
+	}
+	for kind, is := range map[string]bool{
+		"child": i.Parent != 0, "shared": i.Shared, "shared with others": i.Scope == ScopePublic,
+		"kept": !i.Kept.IsZero(), "held down": i.Asked != "",
+	} {
+		if is {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// TestSharedBounds: a host holds so many, and the next one is taken. Destroying
+// a host ends all that is shared inside it.
+func TestSharedBounds(t *testing.T) {
+	w := given(t, "system found home ann p1\np1 offer 3\np1 publish web 1\np1 request h1 web 1\np1 request h2 web 1\n")
+	for n := range MaxShared + 1 {
+		w.mustAsk(AsPeer("p1"), Request{Reference: Reference(fmt.Sprint("s", n)), Release: DigestOf(profileOf("web", "1")), Shared: true})
+	}
+	if i, _ := w.InstanceByReference("ann", Reference(fmt.Sprint("s", MaxShared))); i.Host != 2 {
+		t.Errorf("the first shared instance that h1 has no room for is inside %s", i.Host)
+	}
+	if got := w.run("p1 request more web 1 shared=yes ?instance=h1"); !strings.Contains(got, "1 instance of the release: 1 full") {
+		t.Error(got)
+	}
+	if err := w.check(); err != nil {
+		t.Error(err)
+	}
+	events, err := w.ask(AsPeer("p1"), SetState{Reference: "h1", State: InstanceDestroyed})
+	if err != nil || len(events) != MaxShared+1 {
+		t.Errorf("destroying the host gave %d events: %v", len(events), err)
+	}
+	if err := w.check(); err != nil {
+		t.Error(err)
+	}
 }

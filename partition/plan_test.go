@@ -219,6 +219,35 @@ func TestPlanLeavesOrphansForAWhile(t *testing.T) {
 	}
 }
 
+// TestReportShared: of a shared instance is told what it is, while its host is
+// started.
+func TestReportShared(t *testing.T) {
+	shared := func(id ledger.InstanceID, requested ledger.InstanceState) ledger.Instance {
+		return ledger.Instance{ID: id, Host: 7, Shared: true, ReleaseName: "web", Requested: requested, Generation: 2}
+	}
+	for _, c := range []struct {
+		host ledger.InstanceState
+		want string
+	}{
+		{ledger.InstanceStarted, "i8 error: the release web, which its host runs, serves no shared instances; i9 stopped: "},
+		{ledger.InstanceStopped, "i9 stopped: "},
+	} {
+		w := Wanted{
+			Instances: []ledger.Instance{instance(c.host)},
+			Shared:    []ledger.Instance{shared(8, ledger.InstanceStarted), shared(9, ledger.InstanceStopped)},
+		}
+		var got []string
+		for _, r := range Reports(w, Inventory{}).Instances {
+			if r.ID != 7 {
+				got = append(got, fmt.Sprintf("%s %s: %s", r.ID, r.State, r.Reason))
+			}
+		}
+		if text := strings.Join(got, "; "); text != c.want {
+			t.Errorf("host %s: %s\nwant %s", c.host, text, c.want)
+		}
+	}
+}
+
 func TestTrial(t *testing.T) {
 	var tr Trial
 	last := time.Duration(0)

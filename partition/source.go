@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"slices"
 
 	"github.com/slapmesh/slapmesh/ledger"
 )
@@ -28,6 +29,7 @@ type Reporter interface {
 // must not be changed.
 type Wanted struct {
 	Instances []ledger.Instance // that hold a partition here, at most one each
+	Shared    []ledger.Instance // that are inside one of those
 	Supplies  []ledger.Supply
 	Profiles  map[ledger.ReleaseDigest][]byte // of the above, as far as they are here
 }
@@ -43,6 +45,7 @@ func WantedOf(s *ledger.State, computer ledger.ComputerID) Wanted {
 	for i := range s.InstancesOn(computer) {
 		w.Instances = append(w.Instances, i)
 		need(i.Release)
+		w.Shared = slices.AppendSeq(w.Shared, s.SharedOn(i.ID))
 	}
 	for p := range s.Supplies(computer) {
 		w.Supplies = append(w.Supplies, p)

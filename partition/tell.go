@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
@@ -114,7 +115,7 @@ func first(r ledger.Report) ledger.Report {
 // show, and was not told lately. If waiting, the view has yet to show some.
 func (m *mouth) news(r ledger.Report, w Wanted, now time.Time) (news ledger.Report, waiting bool) {
 	instances := make(map[ledger.InstanceID]ledger.Instance, len(w.Instances))
-	for _, i := range w.Instances {
+	for _, i := range slices.Concat(w.Instances, w.Shared) {
 		instances[i.ID] = i
 	}
 	supplies := make(map[ledger.ReleaseDigest]ledger.Supply, len(w.Supplies))
@@ -158,7 +159,7 @@ func (m *mouth) remember(r ledger.Report, now time.Time) {
 // forget drops what is about things that are not wanted any more.
 func (m *mouth) forget(w Wanted) {
 	instances := make(map[ledger.InstanceID]bool, len(w.Instances))
-	for _, i := range w.Instances {
+	for _, i := range slices.Concat(w.Instances, w.Shared) {
 		instances[i.ID] = true
 	}
 	supplies := make(map[ledger.ReleaseDigest]bool, len(w.Supplies))

@@ -40,6 +40,7 @@ func (d *Daemon) runPresence(ctx context.Context) error {
 		default:
 			d.markComputers(ctx, members, leads, now)
 			d.stopShort(ctx, now)
+			d.endKept(ctx, now)
 			d.raiseRules(ctx)
 		}
 		select {

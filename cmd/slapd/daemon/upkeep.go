@@ -24,6 +24,14 @@ func (d *Daemon) stopShort(ctx context.Context, now time.Time) {
 	}
 }
 
+// endKept has the instances destroyed whose data was kept long enough.
+func (d *Daemon) endKept(ctx context.Context, now time.Time) {
+	for range d.books.View().KeptUntil(now) {
+		d.upkeep(ctx, ledger.EndKept{})
+		return
+	}
+}
+
 func (d *Daemon) startedBy(account ledger.AccountName) bool {
 	for i := range d.books.View().Instances(account) {
 		if i.Requested == ledger.InstanceStarted {

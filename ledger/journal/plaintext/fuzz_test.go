@@ -93,7 +93,7 @@ func FuzzWrite(f *testing.F) {
 		}
 		e := journal.Entry{
 			N: n, At: journal.UnixNano(n), Kind: a, Principal: b, Peer: a, Account: b, Instance: n, Computer: a + b,
-			Used:     []journal.Quantity{{Unit: b, Amount: n}, {Unit: a, Amount: 1}},
+			Used:     []journal.Quantity{{Unit: b + "\n", Amount: n}, {Unit: a, Amount: 1}},
 			Postings: []journal.Posting{{Account: a, Amount: journal.Amount(amount)}, {Account: b, Amount: -journal.Amount(amount)}},
 		}
 		var out strings.Builder

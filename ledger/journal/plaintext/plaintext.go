@@ -196,11 +196,6 @@ func check(e, last *journal.Entry) error {
 			return err
 		}
 	}
-	for _, q := range e.Used {
-		if err := checkText("unit", q.Unit); err != nil {
-			return err
-		}
-	}
 	var sum, high uint64 // a signed number of 128 bits
 	for _, p := range e.Postings {
 		if p.Account == "" {

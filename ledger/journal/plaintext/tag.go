@@ -3,6 +3,7 @@ package plaintext
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/slapmesh/slapmesh/ledger/journal"
 )
@@ -32,13 +33,22 @@ func tagsOf(e *journal.Entry) []tag {
 }
 
 // used says what was billed in one line, such as "12 requests + 4096 network-bytes".
+// What a metric is called, its computer says: what would break the line is
+// replaced, and an entry is not lost for it.
 func used(e *journal.Entry) string {
 	var b strings.Builder
 	for i, q := range e.Used {
 		if i > 0 {
 			b.WriteString(" + ")
 		}
-		b.WriteString(strconv.FormatUint(q.Amount, 10) + " " + q.Unit)
+		b.WriteString(strconv.FormatUint(q.Amount, 10) + " " + strings.Map(unbroken, q.Unit))
 	}
 	return b.String()
+}
+
+func unbroken(r rune) rune {
+	if breaks(r) {
+		return utf8.RuneError
+	}
+	return r
 }

@@ -154,7 +154,7 @@ func (c *Computer) Start(ctx context.Context, i ledger.Instance, profile []byte,
 	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path}, spec); err != nil {
 		return Result{}, err
 	}
-	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports}
+	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports, Metrics: desired.Metrics}
 	if result.Connection == nil {
 		result.Connection = map[string]string{}
 	}

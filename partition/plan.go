@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/partition/release"
 )
 
 // A Step is one change to the computer.
@@ -27,6 +28,7 @@ type Result struct {
 	Spec       string
 	Connection map[string]string
 	Ports      map[string]uint16
+	Metrics    []release.Metric // what is to be counted of the instance
 }
 
 // Build makes the tree of a release.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestHonestBill(t *testing.T) {
 	a := w.mesh("2", "a")[0]
 	a.token(protocol.TokenInput{Role: protocol.RoleUser, Account: "dora"})
 	for _, line := range []string{
-		"price set --core-hour 3600 --partition-hour 36 --request 1", // a credit for a second of a core
+		"price set --core-hour 3600 --partition-hour 36 --request 1 --metric requests=0.001", // a credit for a second of a core
 		"limit dora 0",
 		"pay dora 10000 --from @mint --id grant",
 		"pay dora 10000 --from @mint --id grant", // once all the same
@@ -33,6 +34,14 @@ func TestHonestBill(t *testing.T) {
 	db := protocol.Ref{Reference: "db", Account: "dora"}
 	a.ask(protocol.RequestInput{Reference: db.Reference, Account: db.Account, Release: "redis"})
 	a.settledAs(db)
+	i, err := a.Instance(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pings := []string{"sh", "-c", `REDISCLI_AUTH="$0" redis-cli -e -h "${1%:*}" -r 500 ping`, i.Connection["password"], hostOf(t, i)}
+	if code, err := a.Exec(t.Context(), db, protocol.ExecInput{Argv: pings}, nil, io.Discard, io.Discard); err != nil || code != 0 {
+		t.Fatalf("exec: %d, %v", code, err)
+	}
 	spin := []string{"sh", "-c", "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"}
 	var out bytes.Buffer
 	begun := time.Now()
@@ -70,6 +79,10 @@ func TestHonestBill(t *testing.T) {
 	}
 	if held := bill.Until.Sub(bill.From).Hours(); bill.Used.Partition <= 0 || bill.Used.Partition > held {
 		t.Errorf("held for %g hours, billed for %g", held, bill.Used.Partition)
+	}
+	// Besides the pings there are promises, and the asking itself.
+	if n := bill.Used.Metrics["requests"]; n < 500 || n > 600 {
+		t.Errorf("%d requests are billed, 500 were made", n)
 	}
 	owner, err := a.Statement(t.Context(), "")
 	if err != nil {

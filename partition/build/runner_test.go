@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -171,6 +172,21 @@ func (r *runner) probe(ctx context.Context, what string, p release.Probe) error 
 		err = conn.Close()
 	}
 	return err
+}
+
+// counts asks for the metrics.
+func (r *runner) counts(d release.Desired) map[string]uint64 {
+	r.t.Helper()
+	counts := make(map[string]uint64)
+	for _, m := range d.Metrics {
+		out, err := r.command(r.t.Context(), m.Exec, m.Env).Output()
+		r.must(err)
+		n, err := strconv.ParseUint(strings.TrimSpace(string(out)), 10, 64)
+		r.must(err)
+		counts[m.Name] = n
+		r.t.Logf("metric %s is %d", m.Name, n)
+	}
+	return counts
 }
 
 // stop ends all services as d says, and fails if one has to be killed.

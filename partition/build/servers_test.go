@@ -53,7 +53,13 @@ func TestServers(t *testing.T) {
 			r := newRunner(t, tree, test.address)
 			d := r.desired(item.Release, test.first)
 			r.start(d)
+			before := r.counts(d)
 			r.must(test.use(t, d.Published["url"], true))
+			for name, n := range r.counts(d) {
+				if n <= before[name] || n > before[name]+100 {
+					t.Errorf("metric %s went from %d to %d", name, before[name], n)
+				}
+			}
 			if err := dial(t.Context(), test.other); err == nil {
 				t.Errorf("answers at %s, which is not its address", test.other)
 			}

@@ -36,6 +36,14 @@ func TestItems(t *testing.T) {
 			if len(d.Services) != 1 || len(d.Services[0].Ports) != 1 || r.Description == "" || len(r.Parameters) == 0 {
 				t.Errorf("services %v, description %q", d.Services, r.Description)
 			}
+			if want := r.Name == "redis" || r.Name == "mariadb"; (len(d.Metrics) == 1) != want {
+				t.Errorf("metrics %v", d.Metrics)
+			}
+			for _, m := range d.Metrics {
+				if m.Name != "requests" || strings.Contains(strings.Join(m.Exec, " "), "SECRET") {
+					t.Errorf("metric %+v", m)
+				}
+			}
 			for _, s := range d.Services {
 				for _, word := range s.Argv {
 					if strings.Contains(word, "SECRET") || strings.Contains(word, "0.0.0.0") {

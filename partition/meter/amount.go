@@ -31,6 +31,9 @@ type amount struct {
 // between returns what was used from one sample to a later one, and keeps in
 // the later what the next comparison must know.
 //
+// A metric counts from the first time on that it is seen: what it was by then
+// may have been counted by a meter that nobody remembers.
+//
 // Memory counts where at least one task lived through: what came and went
 // between two samples is not guessed. Disk counts as long as the computer
 // was up. Over a reboot only counters count, for nobody knows how long a
@@ -38,7 +41,8 @@ type amount struct {
 func between(prev sample, cur *sample) amount {
 	a := amount{Network: grown(prev.Reading.Network, cur.Reading.Network)}
 	for name, v := range cur.Reading.Metrics {
-		if d := since(prev.Reading.Metrics[name], v); d > 0 {
+		was, known := prev.Reading.Metrics[name]
+		if d := since(was, v); known && d > 0 {
 			a.count(name, d)
 		}
 	}

@@ -105,6 +105,17 @@ func (m *Meter) Untrack(ctx context.Context, id ledger.InstanceID) error {
 	return nil
 }
 
+// Metrics returns what the metrics of a tracked instance were when it was read
+// last, before a restart of this meter perhaps.
+func (m *Meter) Metrics(id ledger.InstanceID) map[string]uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t, ok := m.tracked[id]; ok && t.last != nil {
+		return maps.Clone(t.last.Reading.Metrics)
+	}
+	return nil
+}
+
 // read takes a sample of an instance.
 func (m *Meter) read(ctx context.Context, id ledger.InstanceID, t *tracked) {
 	reading, cancel := context.WithTimeout(ctx, readTime)

@@ -40,6 +40,7 @@ type Desired struct {
 	Once      []Step
 	Services  []Service
 	Promises  []Promise
+	Metrics   []Metric          `cbor:",omitempty"`
 	Published map[string]string // the connection parameters
 	Ports     map[string]uint16 // those of all services, by name
 }

@@ -58,7 +58,7 @@ type instance struct {
 	input   Input
 	attrs   map[string]starlark.Value
 	desired Desired
-	names   map[string]bool // taken by services, steps and promises, with their kind before
+	names   map[string]bool // taken by services, steps, promises and metrics, with their kind before
 	secrets int             // made so far
 	content int             // bytes so far
 }
@@ -79,7 +79,7 @@ func newInstance(r *Release, in Input, values map[string]any) *instance {
 	}
 	for name, call := range map[string]builtin{
 		"dir": i.dir, "file": i.file, "secret": i.secret, "once": i.once, "service": i.service,
-		"promise": i.promise, "publish": i.publish, "address": i.address,
+		"promise": i.promise, "metric": i.metric, "publish": i.publish, "address": i.address,
 	} {
 		i.attrs[name] = starlark.NewBuiltin("i."+name, call)
 	}
@@ -103,7 +103,7 @@ func (i *instance) Attr(name string) (starlark.Value, error) {
 // AttrNames lists what i has.
 func (i *instance) AttrNames() []string {
 	return []string{
-		"address", "dir", "file", "ip", "once", "params", "promise", "publish",
+		"address", "dir", "file", "ip", "metric", "once", "params", "promise", "publish",
 		"reference", "root", "secret", "service", "type",
 	}
 }

@@ -32,6 +32,8 @@ def instance(i):
     i.once("accounts", ["admin", i.params.name], after = s, key = "1")
     i.promise("answers", http = "http://%s/" % i.address("http"), every = "1m")
     i.promise("accepts", tcp = "http", timeout = "3s")
+    i.metric("requests", exec = ["count", "requests"], env = {"K": "v"}, every = "30s")
+    i.metric("rows", ["count", "rows"], timeout = "1s")
     i.publish(url = "http://x:%s@%s/" % (i.secret("root"), i.address("http")), port = 8080, ready = True)
 `
 
@@ -101,6 +103,10 @@ func TestEvaluate(t *testing.T) {
 		Promises: []release.Promise{
 			{Name: "answers", Probe: release.Probe{HTTP: "http://127.64.0.9:8080/"}, Every: time.Minute, Timeout: 10 * time.Second},
 			{Name: "accepts", Probe: release.Probe{TCP: "127.64.0.9:8080"}, Every: 30 * time.Second, Timeout: 3 * time.Second},
+		},
+		Metrics: []release.Metric{
+			{Name: "requests", Exec: []string{"count", "requests"}, Env: map[string]string{"K": "v"}, Every: 30 * time.Second, Timeout: 5 * time.Second},
+			{Name: "rows", Exec: []string{"count", "rows"}, Every: time.Minute, Timeout: time.Second},
 		},
 		Published: map[string]string{"url": "http://x:secretroot@127.64.0.9:8080/", "port": "8080", "ready": "true"},
 		Ports:     map[string]uint16{"http": 8080, "admin": 8081},

@@ -165,6 +165,39 @@ release.star:3:14: promise: a: 2 checks
                  ^
 expected exactly one of exec = […], tcp = port, http = url
 `},
+		{"a metric without command", head + "    i.metric(\"requests\", exec = [])\n", `
+release.star:3:13: metric: requests: empty command
+        i.metric("requests", exec = [])
+                ^
+expected ["program", "argument", …]
+`},
+		{"a metric that is a promise", head + "    i.metric(\"requests\", http = \"http://localhost\")\n", `
+release.star:3:13: i.metric: unexpected keyword argument "http"
+        i.metric("requests", http = "http://localhost")
+                ^
+`},
+		{"a metric asked all the time", head + "    i.metric(\"requests\", [\"a\"], every = \"1s\")\n", `
+release.star:3:13: metric: requests: every: "1s"
+        i.metric("requests", ["a"], every = "1s")
+                ^
+expected a time such as 30s, from 10s to 24h0m0s
+`},
+		{"a metric twice", head + "    i.metric(\"a\", [\"a\"])\n    i.metric(\"a\", [\"a\"])\n", `
+release.star:4:13: metric: a is there twice
+        i.metric("a", ["a"])
+                ^
+`},
+		{"metrics without end", head + "    for n in range(17): i.metric(\"m%d\" % n, [\"a\"])\n", `
+release.star:3:33: metric: more than 16
+        for n in range(17): i.metric("m%d" % n, ["a"])
+                                    ^
+`},
+		{"a metric with a bad name", head + "    i.metric(\"Total Rows\", [\"a\"])\n", `
+release.star:3:13: metric: name "Total Rows"
+        i.metric("Total Rows", ["a"])
+                ^
+expected small letters, digits and -, a letter first, at most 63
+`},
 		{"twice", head + "    i.publish(url = \"a\")\n    i.publish(url = \"b\")\n", `
 release.star:4:14: publish: url is there twice
         i.publish(url = "b")

@@ -95,7 +95,7 @@ func (d *Daemon) openComputer(ctx context.Context) error {
 			return err
 		}
 		d.closers = append(d.closers, metered.close)
-		d.loops = append(d.loops, loop{"meter", metered.run(d.books)})
+		d.loops = append(d.loops, loop{"meter", metered.run(d.books)}, loop{"metrics", metered.poller.Run})
 		host, d.metered = metered, metered
 	}
 	d.partitions = host

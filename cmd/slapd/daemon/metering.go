@@ -19,6 +19,7 @@ type meteredHost struct {
 	*partition.Computer
 	meter  *meter.Meter
 	kernel *kernel.Kernel
+	poller *meter.Poller
 	warn   func(msg string, args ...any)
 
 	mu      sync.Mutex
@@ -40,6 +41,10 @@ type gauge struct {
 
 // findTimeout is how long a supervisor may take to answer.
 const findTimeout = time.Second
+
+// askTimeout is how long an instance that is about to be stopped may take to
+// say what it counted.
+const askTimeout = 10 * time.Second
 
 // pid returns the partition's supervisor, or 0 while none runs.
 func (g *gauge) pid() int {
@@ -83,7 +88,7 @@ func (d *Daemon) openMeter(host *partition.Computer) (*meteredHost, error) {
 		return nil, err
 	}
 	return &meteredHost{
-		Computer: host, meter: m, kernel: kernel.Open(""), warn: d.log.With("part", "meter").Warn,
+		Computer: host, meter: m, kernel: kernel.Open(""), poller: meter.NewPoller(d.log.With("part", "meter")), warn: d.log.With("part", "meter").Warn,
 		gauges: make(map[int]*gauge), carried: make(map[ledger.InstanceID]*atomic.Uint64),
 	}, nil
 }
@@ -101,6 +106,7 @@ func (h *meteredHost) track(ctx context.Context, id ledger.InstanceID, n int) {
 	h.mu.Unlock()
 	err := h.meter.Track(ctx, id, n, &kernel.Partition{
 		Kernel: h.kernel, PID: g.pid, Folder: h.Data(n), Carried: h.counter(id).Load,
+		Metrics: func(context.Context) (map[string]uint64, error) { return h.poller.Values(id), nil },
 	})
 	if err != nil {
 		h.warn("instance is not measured, so what it uses is not billed", "instance", id, "err", err)
@@ -143,23 +149,55 @@ func (h *meteredHost) Look(ctx context.Context) (map[int]partition.Place, error)
 // Start implements [partition.Host].
 func (h *meteredHost) Start(ctx context.Context, i ledger.Instance, profile []byte, tree string) (partition.Result, error) {
 	h.track(ctx, i.ID, i.Partition)
-	return h.Computer.Start(ctx, i, profile, tree)
+	g, ok := h.gauge(i.Partition)
+	fresh := ok && g.pid() == 0 //nolint:contextcheck // as for the meter
+	result, err := h.Computer.Start(ctx, i, profile, tree)
+	if err != nil {
+		return result, err
+	}
+	seen := h.meter.Metrics(i.ID)
+	var metrics []meter.Metric
+	for _, m := range result.Metrics {
+		_, known := seen[m.Name]
+		ask := func(ctx context.Context) (uint64, error) { return h.Count(ctx, i.Partition, m) }
+		metrics = append(metrics, meter.Metric{Name: m.Name, Every: m.Every, Fresh: fresh && !known, Ask: ask})
+	}
+	h.poller.Set(i.ID, metrics)
+	if fresh && len(metrics) > 0 {
+		h.meter.Observe(ctx, i.ID) // that they begin at zero
+	}
+	return result, nil
+}
+
+// ask asks an instance for its metrics a last time.
+func (h *meteredHost) ask(ctx context.Context, id ledger.InstanceID) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	h.poller.Ask(ctx, id)
 }
 
 // Stop implements [partition.Host].
 func (h *meteredHost) Stop(ctx context.Context, n int) error {
-	if g, ok := h.gauge(n); ok {
+	g, ok := h.gauge(n)
+	if ok {
+		h.ask(ctx, g.instance)
 		h.meter.Observe(ctx, g.instance)
 	}
-	return h.Computer.Stop(ctx, n)
+	err := h.Computer.Stop(ctx, n)
+	if ok && err == nil {
+		h.poller.Set(g.instance, nil)
+	}
+	return err
 }
 
 // Destroy implements [partition.Host].
 func (h *meteredHost) Destroy(ctx context.Context, n int) error {
 	if g, ok := h.gauge(n); ok {
+		h.ask(ctx, g.instance)
 		if err := h.meter.Untrack(ctx, g.instance); err != nil {
 			h.warn("the last usage of an instance may be lost", "instance", g.instance, "err", err)
 		}
+		h.poller.Forget(g.instance)
 		h.mu.Lock()
 		delete(h.gauges, n)
 		delete(h.carried, g.instance)

@@ -91,7 +91,7 @@ func (s *State) memberMay(p Principal, project AccountName, need Rights) error {
 	m, ok := s.Member(project, p.Account)
 	switch {
 	case !ok:
-		return refuse(ErrForbidden, "%s may not act for account %s", p, project)
+		return refuse(ErrForbidden, "account %s: you act for %s, which does not belong to it; only an operator acts for others", project, p.Account)
 	case m.Role.Rights().Has(need):
 		return nil
 	}

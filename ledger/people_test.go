@@ -131,7 +131,7 @@ func TestTokensMayNoMore(t *testing.T) {
 		{"of who was an operator before", "p1 operator zoe on\nhours 1\np1 token t user zoe 1", DisableAccount{"vera", true}, ""},
 		{"for a project is for that", "@dave token t user dave 1 project=acme", request(""), ""},
 		{"for a project by name", "@dave token t user dave 1 project=acme", request("acme"), ""},
-		{"for a project and nothing else", "@dave token t user dave 1 project=acme", request("dave"), "may not act for account dave"},
+		{"for a project and nothing else", "@dave token t user dave 1 project=acme", request("dave"), "account dave: you act for acme"},
 		{"for a project as far as the role goes", "@vera token t user vera 1 project=acme", request(""), "may do no more than read, and this takes instances"},
 		{"for a project that was left", "@dave token t user dave 1 project=acme\np1 unmember acme dave", request(""), "to which dave does not belong"},
 		{"for a project, of an operator", "p1 member acme ann owner\np1 token t user ann 1 project=acme", SetLimit{"zoe", true, 1}, "only an operator"},

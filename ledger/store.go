@@ -284,7 +284,8 @@ func (s *State) dropCharge(id InstanceID) {
 	if s.partial {
 		return // it is told what is forgotten
 	}
-	for _, name := range []AccountName{old.Payer, old.Owner, old.Publisher} {
+	s.forgetAccount(old.Payer)
+	for name := range old.earners() {
 		s.forgetAccount(name)
 	}
 }

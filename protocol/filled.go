@@ -6,7 +6,26 @@ import "encoding/json"
 // has the same shape always.
 func (s Status) Filled() Status {
 	s.Voters, s.Standbys, s.Warnings = list(s.Voters), list(s.Standbys), list(s.Warnings)
+	s.Whoami.Rights, s.Whoami.Projects = list(s.Whoami.Rights), list(s.Whoami.Projects)
 	return s
+}
+
+// Filled returns t with an empty list in place of a missing one.
+func (t Token) Filled() Token {
+	t.Scopes = list(t.Scopes)
+	return t
+}
+
+// Filled returns u with an empty list in place of a missing one.
+func (u User) Filled() User {
+	u.Projects = list(u.Projects)
+	return u
+}
+
+// Filled returns p with an empty list in place of a missing one.
+func (p Project) Filled() Project {
+	p.Members = list(p.Members)
+	return p
 }
 
 // Filled returns m with an empty map in place of a missing one.

@@ -42,6 +42,7 @@ type Status struct {
 	Grade     string `json:"grade" doc:"what this computer can enforce on its partitions"`
 	Version   string `json:"version"`
 
+	Whoami   Whoami    `json:"whoami" doc:"who asks"`
 	Started  time.Time `json:"started"`
 	Warnings []string  `json:"warnings" doc:"what an operator should know, one sentence each"`
 }

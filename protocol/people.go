@@ -8,6 +8,9 @@ type TokenInput struct {
 	Uses    int    `json:"uses,omitempty" minimum:"0" maximum:"100000" doc:"how many peers it may admit; 1, if not given"`
 	TTL     string `json:"ttl,omitempty" maxLength:"32" doc:"a duration such as 1h or 7d; 1h, if not given"`
 	Account string `json:"account,omitempty" maxLength:"64" doc:"made if new; the caller's own, if not given"`
+
+	Scopes  []string `json:"scopes,omitempty" maxItems:"4" enum:"read,instances,money,admin" doc:"what the bearer of a user token may do; all that its account may, if not given; each brings read along"`
+	Project string   `json:"project,omitempty" maxLength:"64" doc:"the project for which the bearer of a user token acts, and for nothing else"`
 }
 
 // A Token admits peers, or callers of the API when its role is user.
@@ -20,5 +23,7 @@ type Token struct {
 	Expires time.Time `json:"expires"`
 	Created time.Time `json:"created"`
 	Revoked bool      `json:"revoked,omitempty"`
+	Scopes  []string  `json:"scopes" doc:"what its bearer may do; all that its account may, if there are none"`
+	Project string    `json:"project,omitempty" doc:"the project for which its bearer acts, and for nothing else"`
 	Join    string    `json:"join,omitempty" doc:"the line to type on the next computer"`
 }

@@ -13,6 +13,7 @@ type Service interface {
 	Owners
 	Software
 	People
+	Accounts
 	Instances
 	Sessions
 	Money
@@ -68,8 +69,8 @@ type People interface {
 	// else.
 	CreateToken(ctx context.Context, in TokenInput) (Token, error)
 
-	// Tokens lists the tokens of the caller's account (all, for an operator)
-	// without their secrets, newest first.
+	// Tokens lists the tokens of the caller's account and of the projects that
+	// it owns (all, for an operator) without their secrets, newest first.
 	Tokens(ctx context.Context) ([]Token, error)
 
 	// RevokeToken ends a token, by id. Revoking one twice changes nothing.

@@ -26,6 +26,7 @@ type Mesh struct {
 	instances map[protocol.Ref]protocol.Instance
 	tokens    []protocol.Token
 	till      till
+	register  register
 	supplies  []protocol.Supply
 	castle    castle
 	changed   chan struct{} // closed at each change
@@ -40,6 +41,7 @@ func New() *Mesh {
 		changed:   make(chan struct{}),
 		till:      newTill(),
 		castle:    newCastle(),
+		register:  newRegister(),
 	}
 }
 
@@ -55,6 +57,7 @@ func (m *Mesh) As(account string, operator bool) protocol.Service {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.till.known[account] = true
+	m.register.know(protocol.User{Account: account, Operator: operator, Created: m.Now})
 	return &caller{Mesh: m, account: account, operator: operator}
 }
 
@@ -69,7 +72,10 @@ var _ protocol.Service = (*caller)(nil)
 
 func (c *caller) key(ref protocol.Ref) (protocol.Ref, error) {
 	ref.Account = cmp.Or(ref.Account, c.account)
-	if ref.Account != c.account && !c.operator {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	role := c.roleIn(c.register.projects[ref.Account])
+	if ref.Account != c.account && !c.operator && (role == "" || role == protocol.ProjectViewer) {
 		return ref, protocol.Errorf(protocol.ErrForbidden, "%s belongs to account %s", ref.Reference, ref.Account)
 	}
 	return ref, nil

@@ -25,7 +25,7 @@ func (c *caller) Status(context.Context) (protocol.Status, error) {
 		PeerID: "peer1", Name: "castle", Account: c.account, Mesh: "home", MeshID: "abcd", Epoch: 1,
 		Role: protocol.RoleVoter, Leader: "peer1", Term: 2, CommitIndex: 42, Voters: []string{"peer1"},
 		Quorum: true, Members: 1, Instances: len(c.instances), Listen: "127.0.0.1:7527", API: "127.0.0.1:7528",
-		Grade: "bubblewrap", Version: "test", Started: c.Now,
+		Grade: "bubblewrap", Version: "test", Started: c.Now, Whoami: c.whoami(),
 		Warnings: []string{"one peer alone votes: if it is lost, the ledger is lost"},
 	}, nil
 }
@@ -132,6 +132,7 @@ func (c *caller) CreateToken(_ context.Context, in protocol.TokenInput) (protoco
 		}
 	}
 	t := protocol.Token{Role: in.Role, Account: in.Account, Uses: in.Uses, Created: c.Now, Expires: c.Now.Add(life)}
+	t.Scopes, t.Project = in.Scopes, in.Project
 	if t.Role == "" {
 		t.Role = protocol.RoleVoter
 	}

@@ -53,7 +53,7 @@ func TestOpenAPIResolves(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths, _ := document.(map[string]any)["paths"].(map[string]any)
-	if len(paths) < 21 {
+	if len(paths) < 26 {
 		t.Fatalf("only %d paths", len(paths))
 	}
 	ask(t, h, "POST", "/v1/tokens", `{}`)
@@ -62,6 +62,7 @@ func TestOpenAPIResolves(t *testing.T) {
 	ask(t, h, "POST", "/v1/prices", `{"account":"operator","rates":{"core_hour":"0.02"},"from":"2027-01-01T00:00:00Z"}`)
 	ask(t, h, "POST", "/v1/instances", `{"reference":"db1","release":"mariadb"}`)
 	ask(t, h, "POST", "/v1/limits", `{"account":"ann","limit":"0"}`)
+	ask(t, h, "POST", "/v1/projects", `{"project":"acme"}`)
 	for path, item := range paths {
 		for method := range item.(map[string]any) {
 			at := "openapi.json#/paths/" + strings.ReplaceAll(strings.ReplaceAll(path, "/", "~1"), "{", "%7B")
@@ -77,7 +78,7 @@ func TestOpenAPIResolves(t *testing.T) {
 				t.Errorf("%s %s: %v", method, path, err)
 				continue
 			}
-			w := ask(t, h, "GET", strings.ReplaceAll(path, "{reference}", "db1"), "")
+			w := ask(t, h, "GET", strings.NewReplacer("{reference}", "db1", "{project}", "acme").Replace(path), "")
 			value, err := jsonschema.UnmarshalJSON(w.Body)
 			if err != nil || w.Code != http.StatusOK {
 				t.Fatalf("%s: %d %v", path, w.Code, err)

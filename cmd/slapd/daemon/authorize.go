@@ -43,18 +43,25 @@ func (d *Daemon) authorizeTunnel(peer mesh.PeerID, to netip.AddrPort) error {
 }
 
 // mayReach refuses all but the address of an instance of the computer, on a
-// port that it published, for peers of the account whose it is and for
-// operators.
+// port that it published, for peers of the account whose it is, of those who
+// may do more than look in that project, and for operators.
 func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, to netip.AddrPort) error {
 	i, ok := v.InstanceAt(to.Addr())
 	if !ok || i.Computer != computer || !publishes(i, to.Port()) {
 		return errors.New("no instance of this computer publishes the address")
 	}
 	p, ok := v.Peer(ledger.PeerID(peer))
-	if !ok || p.Revoked || p.Account != i.Account && !p.Operator {
+	if !ok || p.Revoked || p.Account != i.Account && !p.Operator && !uses(v, p.Account, i.Account) {
 		return fmt.Errorf("peer %s is not of account %s", peer.Short(), i.Account)
 	}
 	return nil
+}
+
+// uses reports whether a user may do more than look in a project.
+func uses(v *ledger.State, user, project ledger.AccountName) bool {
+	a, _ := v.Account(user)
+	m, ok := v.Member(project, user)
+	return ok && !a.Disabled && m.Role.Rights().Has(ledger.RightInstances)
 }
 
 func publishes(i ledger.Instance, port uint16) bool {

@@ -132,6 +132,8 @@ func wireToken(t ledger.Token) protocol.Token {
 		Expires: t.Expires,
 		Created: t.Created,
 		Revoked: t.Revoked,
+		Scopes:  t.Scopes,
+		Project: string(t.Project),
 	}
 }
 

@@ -174,6 +174,9 @@ func (s *service) Supplies(context.Context) ([]protocol.Supply, error) {
 	}
 	out := []protocol.Supply{}
 	for c := range v.Computers() {
+		if !s.may(v, c.Account, ledger.RightRead) {
+			continue // what goes wrong there is its owner's business
+		}
 		for p := range v.Supplies(c.ID) {
 			out = append(out, wireSupply(v, p))
 		}
@@ -184,7 +187,7 @@ func (s *service) Supplies(context.Context) ([]protocol.Supply, error) {
 // Supply implements [protocol.Software].
 func (s *service) Supply(ctx context.Context, in protocol.SupplyInput) (protocol.Supply, error) {
 	v := s.books.View()
-	account, err := s.account(v, "")
+	account, err := s.account(v, "", ledger.RightAdmin)
 	if err != nil {
 		return protocol.Supply{}, err
 	}

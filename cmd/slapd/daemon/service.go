@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/ledger/remote"
@@ -46,19 +45,21 @@ func (s *service) who(v *ledger.State) (ledger.Principal, error) {
 	return p, wireError(err)
 }
 
-// account is the account that the caller acts for: its own, or, for an
-// operator, the one that is named.
-func (s *service) account(v *ledger.State, named string) (ledger.AccountName, error) {
+// account is the account for which the caller acts, if it may do there what is
+// needed: its own, a project of it, or, for an operator, any.
+func (s *service) account(v *ledger.State, named string, need ledger.Rights) (ledger.AccountName, error) {
 	p, err := s.who(v)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case named == "" || named == string(p.Account):
-		return p.Account, nil
-	case !p.Operator:
-		return "", protocol.Errorf(protocol.ErrForbidden, "account %s: you act for %s; only an operator acts for others", named, p.Account)
 	}
-	return ledger.AccountName(named), nil
+	account, err := v.ActFor(p, ledger.AccountName(named), need)
+	return account, wireError(err)
+}
+
+// may reports whether the caller may do for an account what is needed.
+func (s *service) may(v *ledger.State, account ledger.AccountName, need ledger.Rights) bool {
+	_, err := s.account(v, string(account), need)
+	return err == nil && account != ""
 }
 
 // propose has the mesh decide c and returns a view that contains the
@@ -89,10 +90,11 @@ func (s *service) operator(v *ledger.State, what string) error {
 func (s *service) Status(ctx context.Context) (protocol.Status, error) {
 	v := s.books.View()
 	p, err := s.who(v)
-	if err != nil && !errors.Is(err, protocol.ErrUnauthorized) {
-		return protocol.Status{}, err
+	if err != nil && (s.caller.token != nil || !errors.Is(err, protocol.ErrUnauthorized)) {
+		return protocol.Status{}, err // a peer that was removed may still look at itself
 	}
 	out := s.status(ctx, v)
+	out.Whoami = s.whoami(v)
 	for range v.Instances(p.Account) {
 		out.Instances++
 	}
@@ -277,74 +279,6 @@ func (s *service) Leave(ctx context.Context, in protocol.LeaveInput) error {
 	return s.leave(ctx, in.Force)
 }
 
-// CreateToken implements [protocol.People].
-func (s *service) CreateToken(ctx context.Context, in protocol.TokenInput) (protocol.Token, error) {
-	v := s.books.View()
-	m, _ := v.Mesh()
-	if in.Role == "" {
-		in.Role = protocol.RoleVoter
-		if m.Open {
-			in.Role = protocol.RoleComputer
-		}
-	}
-	ttl, err := parseTTL(in.TTL)
-	if err != nil {
-		return protocol.Token{}, err
-	}
-	token, err := s.newToken()
-	if err != nil {
-		return protocol.Token{}, err
-	}
-	digest := token.Digest()
-	id := tokenID(digest)
-	v, err = s.propose(ctx, ledger.CreateToken{
-		ID:      id,
-		Digest:  digest[:],
-		Role:    ledger.Role(in.Role),
-		Uses:    max(1, in.Uses),
-		Expires: s.cfg.Clock().Add(ttl),
-		Account: ledger.AccountName(in.Account),
-	})
-	if err != nil {
-		return protocol.Token{}, err
-	}
-	made, ok := v.Token(id)
-	if !ok { // another account's, which a slice does not show
-		made = ledger.Token{ID: id, Role: ledger.Role(in.Role), Uses: max(1, in.Uses), Expires: s.cfg.Clock().Add(ttl), Account: ledger.AccountName(in.Account)}
-	}
-	out := wireToken(made)
-	out.Token = token.String()
-	if made.Role != ledger.RoleUser {
-		out.Join = fmt.Sprintf("slapd join %s --token %s", s.joinAddress(), token)
-	}
-	return out, nil
-}
-
-// Tokens implements [protocol.People].
-func (s *service) Tokens(context.Context) ([]protocol.Token, error) {
-	v := s.books.View()
-	p, err := s.who(v)
-	if err != nil {
-		return nil, err
-	}
-	tokens := v.Tokens(p.Account)
-	if p.Operator {
-		tokens = v.AllTokens()
-	}
-	out := []protocol.Token{}
-	for t := range tokens {
-		out = append(out, wireToken(t))
-	}
-	sortTokens(out)
-	return out, nil
-}
-
-// RevokeToken implements [protocol.People].
-func (s *service) RevokeToken(ctx context.Context, id string) error {
-	_, err := s.propose(ctx, ledger.RevokeToken{ID: ledger.TokenID(id)})
-	return err
-}
-
 // joinAddress is where another computer finds this peer, as far as it knows.
 func (d *Daemon) joinAddress() string {
 	for _, m := range d.mesh.Members() {
@@ -357,28 +291,4 @@ func (d *Daemon) joinAddress() string {
 
 func sortMembers(all []protocol.Member) {
 	slices.SortFunc(all, func(a, b protocol.Member) int { return cmp.Compare(a.PeerID, b.PeerID) })
-}
-
-// sortTokens puts the newest first.
-func sortTokens(all []protocol.Token) {
-	slices.SortFunc(all, func(a, b protocol.Token) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
-	})
-}
-
-// parseTTL reads a duration that may also be in days, such as 7d. The default
-// is an hour.
-func parseTTL(text string) (time.Duration, error) {
-	if text == "" {
-		return time.Hour, nil
-	}
-	var days int
-	if n, err := fmt.Sscanf(text, "%dd", &days); n == 1 && err == nil && text == fmt.Sprintf("%dd", days) {
-		text = fmt.Sprintf("%dh", 24*days)
-	}
-	ttl, err := time.ParseDuration(text)
-	if err != nil || ttl <= 0 || ttl > 10*365*24*time.Hour {
-		return 0, protocol.Errorf(protocol.ErrInvalid, "ttl %q: a duration such as 30m, 1h or 7d expected, at most ten years", text)
-	}
-	return ttl, nil
 }

@@ -186,7 +186,7 @@ func (s *service) ExportHistory(ctx context.Context, in protocol.ExportInput) (i
 	case in.Format == protocol.FormatProof && (in.Account != "" || !in.From.IsZero() || !in.Until.IsZero()):
 		return nil, protocol.Errorf(protocol.ErrInvalid, "export: the proven form is of all entries: choose another format for an account or a period")
 	case in.Account != "" || !who.Operator:
-		account, err := s.account(v, in.Account)
+		account, err := s.account(v, in.Account, ledger.RightRead)
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +253,7 @@ func (s *service) HistoryKeys(context.Context) (protocol.HistoryKeys, error) {
 // Invoice implements [protocol.History].
 func (s *service) Invoice(ctx context.Context, in protocol.InvoiceInput) (protocol.Invoice, error) {
 	v := s.books.View()
-	account, err := s.account(v, in.Account)
+	account, err := s.account(v, in.Account, ledger.RightRead)
 	if err != nil {
 		return protocol.Invoice{}, err
 	}

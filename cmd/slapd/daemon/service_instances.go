@@ -14,7 +14,7 @@ import (
 // Request implements [protocol.Instances].
 func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protocol.Instance, error) {
 	v := s.books.View()
-	account, err := s.account(v, in.Account)
+	account, err := s.account(v, in.Account, ledger.RightInstances)
 	if err != nil {
 		return protocol.Instance{}, err
 	}
@@ -58,7 +58,7 @@ func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protoc
 	if !ok {
 		return protocol.Instance{}, notFound(in.Reference)
 	}
-	return wireInstance(v, i), nil
+	return s.shown(v, i), nil
 }
 
 func notFound(reference string) error {
@@ -96,7 +96,7 @@ func (s *service) Instances(_ context.Context, q protocol.InstanceQuery) ([]prot
 	out := []protocol.Instance{}
 	for i := range found {
 		if !i.Settled() && (q.Reference == "" || q.Reference == string(i.Reference)) {
-			out = append(out, wireInstance(v, i))
+			out = append(out, s.shown(v, i))
 		}
 	}
 	return out, nil
@@ -118,17 +118,26 @@ func (s *service) selected(v *ledger.State, q protocol.InstanceQuery) (iter.Seq[
 			}
 		}, nil
 	}
-	account, err := s.account(v, q.Account)
+	account, err := s.account(v, q.Account, ledger.RightRead)
 	if err != nil {
 		return nil, err
 	}
 	return v.Instances(account), nil
 }
 
+// shown is an instance as the caller may see it: passwords are in parameters
+// and connection parameters.
+func (s *service) shown(v *ledger.State, i ledger.Instance) protocol.Instance {
+	if !s.may(v, i.Account, ledger.RightInstances) {
+		i = i.WithoutSecrets()
+	}
+	return wireInstance(v, i)
+}
+
 // instance finds one instance of the caller's, also one that was destroyed
 // lately.
-func (s *service) instance(v *ledger.State, ref protocol.Ref) (ledger.Instance, error) {
-	account, err := s.account(v, ref.Account)
+func (s *service) instance(v *ledger.State, ref protocol.Ref, need ledger.Rights) (ledger.Instance, error) {
+	account, err := s.account(v, ref.Account, need)
 	if err != nil {
 		return ledger.Instance{}, err
 	}
@@ -142,18 +151,18 @@ func (s *service) instance(v *ledger.State, ref protocol.Ref) (ledger.Instance, 
 // Instance implements [protocol.Instances].
 func (s *service) Instance(_ context.Context, ref protocol.Ref) (protocol.Instance, error) {
 	v := s.books.View()
-	i, err := s.instance(v, ref)
+	i, err := s.instance(v, ref, ledger.RightRead)
 	if err != nil {
 		return protocol.Instance{}, err
 	}
-	out := wireInstance(v, i)
+	out := s.shown(v, i)
 	out.Events = wireEvents(v, i)
 	return out, nil
 }
 
 // SetState implements [protocol.Instances].
 func (s *service) SetState(ctx context.Context, ref protocol.Ref, state protocol.RequestedState) (protocol.Instance, error) {
-	account, err := s.account(s.books.View(), ref.Account)
+	account, err := s.account(s.books.View(), ref.Account, ledger.RightInstances)
 	if err != nil {
 		return protocol.Instance{}, err
 	}
@@ -165,7 +174,7 @@ func (s *service) SetState(ctx context.Context, ref protocol.Ref, state protocol
 	if !ok {
 		return protocol.Instance{}, notFound(ref.Reference)
 	}
-	return wireInstance(v, i), nil
+	return s.shown(v, i), nil
 }
 
 // Watch implements [protocol.Instances].
@@ -182,13 +191,13 @@ func (s *service) Watch(ctx context.Context, q protocol.InstanceQuery) iter.Seq2
 func (s *service) watch(ctx context.Context, q protocol.InstanceQuery, yield func(protocol.Instance, error) bool) error {
 	v := s.books.View()
 	if q.Reference != "" {
-		if _, err := s.instance(v, protocol.Ref{Reference: q.Reference, Account: q.Account}); err != nil {
+		if _, err := s.instance(v, protocol.Ref{Reference: q.Reference, Account: q.Account}, ledger.RightRead); err != nil {
 			return err
 		}
 	}
 	var topics []ledger.Topic
 	if !q.All {
-		account, err := s.account(v, q.Account)
+		account, err := s.account(v, q.Account, ledger.RightRead)
 		if err != nil {
 			return err
 		}
@@ -212,7 +221,7 @@ func (s *service) watch(ctx context.Context, q protocol.InstanceQuery, yield fun
 				continue
 			}
 			told[i.ID] = i
-			if !yield(wireInstance(v, i), nil) {
+			if !yield(s.shown(v, i), nil) {
 				return nil
 			}
 		}

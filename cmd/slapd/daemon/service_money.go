@@ -33,7 +33,7 @@ func (s *service) SetPrice(ctx context.Context, in protocol.PriceInput) (protoco
 	if err != nil {
 		return protocol.Price{}, protocol.Errorf(protocol.ErrInvalid, "price: %v", err)
 	}
-	account, err := s.account(s.books.View(), in.Account)
+	account, err := s.account(s.books.View(), in.Account, ledger.RightMoney)
 	if err != nil {
 		return protocol.Price{}, err
 	}
@@ -52,7 +52,7 @@ func (s *service) SetPrice(ctx context.Context, in protocol.PriceInput) (protoco
 // Statement implements [protocol.Money].
 func (s *service) Statement(_ context.Context, account string) (protocol.Statement, error) {
 	v := s.books.View()
-	name, err := s.account(v, account)
+	name, err := s.account(v, account, ledger.RightRead)
 	if err != nil {
 		return protocol.Statement{}, err
 	}
@@ -96,7 +96,7 @@ func (s *service) Pay(ctx context.Context, in protocol.PaymentInput) (protocol.S
 	if err != nil {
 		return protocol.Statement{}, protocol.Errorf(protocol.ErrInvalid, "pay: %v", err)
 	}
-	from, err := s.account(s.books.View(), in.From)
+	from, err := s.account(s.books.View(), in.From, ledger.RightMoney)
 	if err != nil {
 		return protocol.Statement{}, err
 	}
@@ -126,7 +126,7 @@ func (s *service) SetLimit(ctx context.Context, in protocol.LimitInput) (protoco
 
 // ReviewBill implements [protocol.Money].
 func (s *service) ReviewBill(ctx context.Context, in protocol.ReviewInput) (protocol.Bill, error) {
-	i, err := s.instance(s.books.View(), protocol.Ref{Reference: in.Reference, Account: in.Account})
+	i, err := s.instance(s.books.View(), protocol.Ref{Reference: in.Reference, Account: in.Account}, ledger.RightMoney)
 	if err != nil {
 		return protocol.Bill{}, err
 	}

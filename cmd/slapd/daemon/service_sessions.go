@@ -20,7 +20,7 @@ import (
 
 // Logs implements [protocol.Sessions].
 func (s *service) Logs(ctx context.Context, ref protocol.Ref, q protocol.LogQuery) (io.ReadCloser, error) {
-	i, host, err := s.host(ref, "logs")
+	i, host, err := s.host(ref, "logs", ledger.RightRead)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c closeBoth) Close() error { return errors.Join(c.ReadCloser.Close(), c.af
 
 // Exec implements [protocol.Sessions].
 func (s *service) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInput, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	i, host, err := s.host(ref, "exec")
+	i, host, err := s.host(ref, "exec", ledger.RightInstances)
 	if err != nil {
 		return 0, err
 	}
@@ -79,9 +79,9 @@ func accountRef(i ledger.Instance) protocol.Ref {
 
 // host finds an instance and, if it runs on another computer, how to ask that
 // one; nil means here.
-func (s *service) host(ref protocol.Ref, what string) (ledger.Instance, *client.Client, error) {
+func (s *service) host(ref protocol.Ref, what string, need ledger.Rights) (ledger.Instance, *client.Client, error) {
 	v := s.books.View()
-	i, err := s.instance(v, ref)
+	i, err := s.instance(v, ref, need)
 	if err != nil {
 		return i, nil, err
 	}

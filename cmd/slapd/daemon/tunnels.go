@@ -48,7 +48,7 @@ func (d *Daemon) countTunnel(address netip.AddrPort) *atomic.Uint64 {
 }
 
 // runTunnels keeps a listener on the address of every instance of this peer's
-// account that runs on another computer, so that a URL works here as well.
+// account, and of the projects in which that may do more than look, that runs on another computer, so that a URL works here as well.
 func (d *Daemon) runTunnels(ctx context.Context) error {
 	changed, stop := d.books.Subscribe(ledger.TopicAll())
 	defer stop()
@@ -89,15 +89,23 @@ func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service 
 	if !ok {
 		return nil
 	}
-	var out []tunnel.Service
-	for i := range v.Instances(peer.Account) {
-		computer, _ := v.Computer(i.Computer)
-		near := computer.ID == ledger.ComputerID(self) || host != "" && computer.Host == host
-		if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
-			continue
+	accounts := []ledger.AccountName{peer.Account}
+	for m := range v.Projects(peer.Account) {
+		if uses(v, peer.Account, m.Project) {
+			accounts = append(accounts, m.Project)
 		}
-		for _, port := range i.Ports {
-			out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
+	}
+	var out []tunnel.Service
+	for _, account := range accounts {
+		for i := range v.Instances(account) {
+			computer, _ := v.Computer(i.Computer)
+			near := computer.ID == ledger.ComputerID(self) || host != "" && computer.Host == host
+			if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
+				continue
+			}
+			for _, port := range i.Ports {
+				out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b tunnel.Service) int { return a.Address.Compare(b.Address) })

@@ -2,6 +2,9 @@ package protocol
 
 import "time"
 
+// TokenScopes are what the bearer of a user token may be allowed.
+var TokenScopes = []string{"read", "instances", "money", "admin"}
+
 // A TokenInput says what a token is good for.
 type TokenInput struct {
 	Role    Role   `json:"role,omitempty" enum:"voter,computer,user" doc:"voter in a private mesh, computer in an open one, if not given"`

@@ -19,7 +19,7 @@ func waitFlag() cli.Flag {
 
 // accountFlag is for verbs that name an instance.
 func accountFlag() cli.Flag {
-	return &cli.StringFlag{Name: "account", Usage: "the instance is one of `ACCOUNT`, not of yours (operators only)"}
+	return &cli.StringFlag{Name: "account", Usage: "the instance is one of `ACCOUNT`: a project of yours, or any for operators"}
 }
 
 // wait reads --wait; 0 is not to wait.

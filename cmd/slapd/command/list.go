@@ -15,7 +15,7 @@ func listVerb() *verb {
 		options: func() []cli.Flag {
 			return []cli.Flag{
 				&cli.BoolFlag{Name: "all", Usage: "of all accounts (operators only)"},
-				&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`, not yours (operators only)"},
+				&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`: a project of yours, or any for operators"},
 			}
 		},
 		examples: []string{"slapd list", "slapd list --json"},

@@ -19,7 +19,7 @@ func payVerb() *verb {
 			"was paid, ask again with the --id that was printed. Operators make credits by paying from " + protocol.MintAccount + ".",
 		options: func() []cli.Flag {
 			return []cli.Flag{
-				&cli.StringFlag{Name: "from", Usage: "from `ACCOUNT`, not yours (operators only)"},
+				&cli.StringFlag{Name: "from", Usage: "from `ACCOUNT`: a project of yours, or any for operators"},
 				&cli.StringFlag{Name: "note", Usage: "`TEXT` that is kept with the payment"},
 				&cli.StringFlag{Name: "id", Usage: "`ID` of the payment; a new one, if not given"},
 			}

@@ -83,7 +83,7 @@ func priceSetVerb() *verb {
 			return append(flags,
 				&cli.StringSliceFlag{Name: "metric", Usage: "`NAME=CREDITS` for a unit of what the release counts; may be repeated"},
 				&cli.StringFlag{Name: "from", Usage: "begin at `TIME`, such as 2027-01-31T12:00:00Z, or +24h or +7d from now; now, if not given"},
-				&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`, not yours (operators only)"},
+				&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`: a project of yours, or any for operators"},
 			)
 		},
 		examples: []string{

@@ -19,7 +19,7 @@ func statementVerb() *verb {
 			"release. What is earned is shown as far as this peer knows it. With --json, each bill also\n" +
 			"says how much was used.",
 		options: func() []cli.Flag {
-			return []cli.Flag{&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`, not yours (operators only)"}}
+			return []cli.Flag{&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`: a project of yours, or any for operators"}}
 		},
 		examples: []string{"slapd statement", "slapd statement --json", "slapd statement --account bob"},
 		run: func(ctx context.Context, i *invocation) error {

@@ -34,6 +34,7 @@ func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
 	}
 	row(w, "mesh", fmt.Sprintf("%s (%s), %s, epoch %d", s.Mesh, s.MeshID, kind, s.Epoch))
 	row(w, "peer", fmt.Sprintf("%s (%s), %s of account %s", s.Name, s.PeerID, s.Role, s.Account))
+	row(w, "you", who(s.Whoami))
 	leader := s.Leader
 	if leader == "" {
 		leader = "unknown"
@@ -56,4 +57,25 @@ func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
 	for _, warning := range s.Warnings {
 		row(w, "warning", warning)
 	}
+}
+
+// who says who asks.
+func who(me protocol.Whoami) string {
+	if me.Account == "" {
+		return "nobody whom this peer knows"
+	}
+	text := me.Account
+	if me.Operator {
+		text += ", an operator"
+	}
+	if me.Token != "" {
+		text += ", by token " + me.Token
+	}
+	if len(me.Rights) < len(protocol.TokenScopes) {
+		text += ", who may do no more than " + strings.Join(me.Rights, ", ")
+	}
+	if len(me.Projects) > 0 {
+		text += "; projects " + memberships(me.Projects)
+	}
+	return text
 }

@@ -69,7 +69,7 @@ func root() *verb {
 		subs: []*verb{
 			initVerb(), joinVerb(), runVerb(), demoVerb(),
 			statusVerb(), membersVerb(), computersVerb(), computerVerb(), releasesVerb(),
-			tokenVerb(), supplyVerb(),
+			tokenVerb(), userVerb(), projectVerb(), supplyVerb(),
 			requestVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
 			logsVerb(), execVerb(),
 			priceVerb(), statementVerb(), payVerb(), limitVerb(), reviewVerb(), termsVerb(), invoiceVerb(), ledgerVerb(),

@@ -120,15 +120,19 @@ type Bill struct {
 	Used      Used   `json:"used"`
 	Verdict   string `json:"verdict" doc:"of the payer: accepted, disputed or empty"`
 	Note      string `json:"note"`
+
+	// Through is nil while nothing was said.
+	Through *time.Time `json:"reviewed_through,omitempty" doc:"the verdict is about the usage up to here"`
 }
 
-// Used is how much was used.
+// Used is how much was used of all that can have a price.
 type Used struct {
 	Core      float64           `json:"core_seconds"`
 	Memory    float64           `json:"memory_gib_hours"`
 	Disk      float64           `json:"disk_gib_hours"`
 	Network   uint64            `json:"network_bytes"`
 	Partition float64           `json:"partition_hours"`
+	Requests  uint64            `json:"requests" doc:"instances that were asked for"`
 	Metrics   map[string]uint64 `json:"metrics,omitempty"`
 }
 

@@ -102,8 +102,23 @@ func TestHonestBill(t *testing.T) {
 			t.Errorf("%s is %s off", what, got)
 		}
 	}
+	a.reviews(bill)
 	if amount(t, dora.Reserved) != 0 || total < book.Credit {
 		t.Errorf("%+v", dora)
+	}
+}
+
+// reviews accepts the first half of a bill of dora's.
+func (p *peer) reviews(bill protocol.Bill) {
+	p.w.Helper()
+	half := bill.From.Add(bill.Billed.Sub(bill.From) / 2)
+	r := p.slapd("review", bill.Reference, "accepted", "--account", "dora", "--through", half.Format(time.RFC3339Nano))
+	if r.code != 0 || !strings.Contains(r.out, bill.Reference+": what it used up to ") {
+		p.w.Errorf("review: %+v", r)
+	}
+	r = p.slapd("statement", "--account", "dora")
+	if r.code != 0 || !strings.Contains(r.out, " accepted to ") || !strings.Contains(r.out, " requests=") {
+		p.w.Errorf("statement: %+v", r)
 	}
 }
 

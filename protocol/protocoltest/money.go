@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slapmesh/slapmesh/protocol"
 )
@@ -136,7 +137,15 @@ func (c *caller) ReviewBill(_ context.Context, in protocol.ReviewInput) (protoco
 	defer c.mu.Unlock()
 	for i := range c.till.bills {
 		if b := &c.till.bills[i]; b.Payer == account && b.Reference == in.Reference {
-			b.Verdict, b.Note = in.Verdict, in.Note
+			through := in.Through
+			if through.IsZero() {
+				through = b.Billed
+			}
+			if through.After(b.Billed) || through.Before(b.From) {
+				return protocol.Bill{}, protocol.Errorf(protocol.ErrInvalid, "review of %s: it is billed from %s to %s",
+					b.Instance, b.From.Format(time.RFC3339), b.Billed.Format(time.RFC3339))
+			}
+			b.Verdict, b.Note, b.Through = in.Verdict, in.Note, &through
 			return *b, nil
 		}
 	}

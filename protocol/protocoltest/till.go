@@ -117,6 +117,7 @@ func (t *till) charge(i protocol.Instance, now time.Time) error {
 		Instance: "i" + strconv.FormatUint(i.ID, 10), Reference: i.Reference, Payer: i.Account, Owner: publisher, Publisher: publisher,
 		Release: i.Release, Computer: i.Computer, From: now, Billed: now,
 		Total: decimal(total), ToOwner: decimal(toOwner), ToRelease: decimal(toRelease), ToMesh: decimal(fee),
+		Used: protocol.Used{Requests: 1},
 	})
 	return nil
 }

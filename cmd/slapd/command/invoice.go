@@ -50,12 +50,12 @@ func printInvoice(w io.Writer, v protocol.Invoice) {
 	row(w, "closing balance", v.Closing)
 	if len(v.Lines) > 0 {
 		fmt.Fprintln(w)
-		row(w, "INSTANCE", "REFERENCE", "TREE", "RELEASE", "COMPUTER", "PAYER", "CORE H", "MEMORY GIB H", "DISK GIB H", "NETWORK GIB", "PARTITION H", "OTHER", "AMOUNT")
+		row(w, "INSTANCE", "REFERENCE", "TREE", "RELEASE", "COMPUTER", "PAYER", "CORE H", "MEMORY GIB H", "DISK GIB H", "NETWORK GIB", "PARTITION H", "REQUESTS", "METRICS", "AMOUNT")
 		for _, l := range v.Lines {
 			row(w, l.Instance, l.Reference, l.Tree, l.Release, l.Computer, l.Payer,
 				per(l.Used["core-nanoseconds"], float64(time.Hour)), per(l.Used["memory-byte-seconds"], 3600<<30),
 				per(l.Used["disk-byte-seconds"], 3600<<30), per(l.Used["network-bytes"], 1<<30),
-				per(l.Used["partition-nanoseconds"], float64(time.Hour)), otherUsed(l.Used), l.Amount)
+				per(l.Used["partition-nanoseconds"], float64(time.Hour)), whole(l.Used["requests"]), pairs(metrics(l.Used)), l.Amount)
 		}
 	}
 	if len(v.Payments) > 0 {
@@ -76,21 +76,16 @@ func bound(at *time.Time, none string) string {
 
 // per prints a quantity in a larger unit.
 func per(n uint64, unit float64) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.6f", float64(n)/unit)
+	return large(float64(n) / unit)
 }
 
-// otherUsed prints what has no column of its own.
-func otherUsed(used map[string]uint64) string {
-	rest := make(map[string]uint64)
+// metrics returns what the profile of a release counted.
+func metrics(used map[string]uint64) map[string]uint64 {
+	counted := make(map[string]uint64)
 	for unit, n := range used {
 		if metric, ok := strings.CutPrefix(unit, "metric "); ok {
-			rest[metric] = n
-		} else if unit == "requests" {
-			rest[unit] = n
+			counted[metric] = n
 		}
 	}
-	return pairs(rest)
+	return counted
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,8 +19,8 @@ func statementVerb() *verb {
 		name: "statement", brief: "what an account has, what it has set aside, and its bills",
 		about: "Bills are those that run, and the last of those that have ended. An instance is paid\n" +
 			"to the owner of its computer, who leaves the mesh its fee, and to the publisher of its\n" +
-			"release. What is earned is shown as far as this peer knows it. With --json, each bill also\n" +
-			"says how much was used.",
+			"release. What is earned is shown as far as this peer knows it. What each instance used is\n" +
+			"shown in the units that have prices.",
 		options: func() []cli.Flag {
 			return []cli.Flag{&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`: a project of yours, or any for operators"}}
 		},
@@ -42,7 +45,7 @@ func (i *invocation) printStatement(w io.Writer, s protocol.Statement) {
 		fmt.Fprintln(w)
 		row(w, "PAYS FOR", "RELEASE", "COMPUTER", "FROM", "UNTIL", "BILLED TO", "TOTAL", "VERDICT", "NOTE")
 		for _, b := range s.Pays {
-			row(w, b.Reference, b.Release, b.Computer, moment(b.From), ended(b.Until), moment(b.Billed), b.Total, b.Verdict, b.Note)
+			row(w, b.Reference, b.Release, b.Computer, moment(b.From), ended(b.Until), moment(b.Billed), b.Total, verdict(b), b.Note)
 		}
 	}
 	if len(s.Earns) > 0 {
@@ -50,14 +53,50 @@ func (i *invocation) printStatement(w io.Writer, s protocol.Statement) {
 		row(w, "EARNS FROM", "PAYER", "RELEASE", "COMPUTER", "FROM", "UNTIL", "BILLED TO", "TO OWNER", "TO PUBLISHER", "FEE", "VERDICT", "NOTE")
 		for _, b := range s.Earns {
 			row(w, b.Reference, b.Payer, b.Release, b.Computer, moment(b.From), ended(b.Until), moment(b.Billed),
-				share(b.ToOwner, b.Owner, s.Account), share(b.ToRelease, b.Publisher, s.Account), share(b.ToMesh, b.Owner, s.Account), b.Verdict, b.Note)
+				share(b.ToOwner, b.Owner, s.Account), share(b.ToRelease, b.Publisher, s.Account), share(b.ToMesh, b.Owner, s.Account), verdict(b), b.Note)
 			for _, f := range b.FormerOwners {
 				if f.Owner == s.Account {
-					row(w, b.Reference, b.Payer, b.Release, b.Computer, moment(b.From), moment(f.Until), moment(b.Billed), f.ToOwner, "", f.ToMesh, b.Verdict, b.Note)
+					row(w, b.Reference, b.Payer, b.Release, b.Computer, moment(b.From), moment(f.Until), moment(b.Billed), f.ToOwner, "", f.ToMesh, verdict(b), b.Note)
 				}
 			}
 		}
 	}
+	printUsed(w, slices.Concat(s.Pays, s.Earns))
+}
+
+// printUsed prints what was used, of the bills of which anything was.
+func printUsed(w io.Writer, bills []protocol.Bill) {
+	begun := false
+	for _, b := range bills {
+		u := b.Used
+		cells := [...]string{
+			large(u.Core / 3600), large(u.Memory), large(u.Disk), large(float64(u.Network) / (1 << 30)), large(u.Partition), whole(u.Requests), pairs(u.Metrics),
+		}
+		if strings.Join(cells[:], "") == "" {
+			continue
+		}
+		if !begun {
+			begun = true
+			fmt.Fprintln(w)
+			row(w, "USED BY", "PAYER", "CORE H", "MEMORY GIB H", "DISK GIB H", "NETWORK GIB", "PARTITION H", "REQUESTS", "METRICS")
+		}
+		row(w, b.Reference, b.Payer, cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6])
+	}
+}
+
+// large prints a quantity in the unit of its price.
+func large(n float64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.6f", n)
+}
+
+func whole(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
 }
 
 // printWallet prints what an account has, without its bills.

@@ -283,6 +283,9 @@ func wireBill(v *ledger.State, c ledger.Charge) protocol.Bill {
 	if !c.Open() {
 		out.Until = &c.Until
 	}
+	if c.Review.Verdict != "" {
+		out.Through = &c.Review.Through
+	}
 	return out
 }
 
@@ -294,6 +297,7 @@ func wireUsed(q book.Quantities) protocol.Used {
 		Disk:      float64(q.Disk) / gibHour,
 		Network:   q.Network,
 		Partition: time.Duration(q.Partition).Hours(),
+		Requests:  q.Requests,
 		Metrics:   q.Metrics,
 	}
 }

@@ -84,6 +84,10 @@ type Instances interface {
 	// same instance. It returns as soon as the ledger has decided.
 	Request(ctx context.Context, in RequestInput) (Instance, error)
 
+	// Quote says where Request would place the instance now and what that
+	// costs, or refuses it as Request would. Nothing is reserved.
+	Quote(ctx context.Context, in RequestInput) (Quote, error)
+
 	// Instances lists the caller's instances, sorted by account, then by
 	// reference. Destroyed instances are not listed.
 	Instances(ctx context.Context, q InstanceQuery) ([]Instance, error)

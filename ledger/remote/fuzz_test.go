@@ -74,6 +74,26 @@ func FuzzCall(f *testing.F) {
 	})
 }
 
+func FuzzQuestion(f *testing.F) {
+	for _, q := range []question{{Request: []byte{0xa0}}, {Since: 1, Request: []byte{0xa1, 2, 0x61, 'a'}, Publish: []byte{0xa0}, Token: []byte("x")}} {
+		data, err := ledger.Marshal(q)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	local := &Local{Ledger: noLog{}, Log: noLog{}, Clock: func() time.Time { return time.Unix(0, 0) }}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var q question
+		if err := readBody(bytes.NewReader(data), &q); err != nil {
+			return
+		}
+		if _, err := local.quote("p1", q); ledger.CodeOf(err) == "" {
+			t.Errorf("%v: a state that is not founded quotes", err)
+		}
+	})
+}
+
 func FuzzAnswer(f *testing.F) {
 	data, err := ledger.Marshal(answer{[]result{{Index: 1}, {NotLeader: &notLeader{"p1"}}, {Fault: "x"}, {Reply: ledger.EncodeReply(ledger.ErrConflict)}}})
 	if err != nil {

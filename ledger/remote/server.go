@@ -49,6 +49,8 @@ type Local struct {
 	// Decided is called when commands that a peer passed on are decided, just
 	// before it is told: it will wait for them in its own copy. May be nil.
 	Decided func(peer ledger.PeerID)
+
+	copying sync.Mutex // held while a view is copied
 }
 
 // propose has the log order a command of the given caller.
@@ -57,13 +59,9 @@ func (l *Local) propose(ctx context.Context, peer ledger.PeerID, it item) result
 	if err != nil {
 		return refused(&ledger.Refusal{Code: ledger.ErrInvalid, Detail: err.Error()})
 	}
-	p := ledger.AsPeer(peer)
-	if len(it.Token) > 0 {
-		token, ok := l.Ledger.View().TokenByDigest(it.Token)
-		if !ok {
-			return refused(&ledger.Refusal{Code: ledger.ErrUnauthorized, Detail: "the token is not known to this mesh: ask for a new one"})
-		}
-		p = ledger.AsToken(token.ID)
+	p, err := bearer(l.Ledger.View(), peer, it.Token)
+	if err != nil {
+		return refused(err)
 	}
 	if _, err := l.Ledger.View().Recognise(p, l.Clock()); err != nil && len(it.Token) > 0 {
 		return refused(err) // who is nobody should not fill the log
@@ -149,6 +147,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{cfg: cfg}
 	s.mux.HandleFunc("POST "+pathPropose, s.propose)
 	s.mux.HandleFunc("GET "+pathWatch, s.watch)
+	s.mux.HandleFunc("POST "+pathQuote, s.quote)
 	s.mux.HandleFunc("GET "+pathProfile+"{digest}", s.profile)
 	return s, nil
 }

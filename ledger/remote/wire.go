@@ -16,6 +16,7 @@ const (
 	pathPropose = "/ledger/v1/propose"
 	pathWatch   = "/ledger/v1/watch"
 	pathProfile = "/ledger/v1/profile/"
+	pathQuote   = "/ledger/v1/quote"
 )
 
 // Bounds on what is read from another peer.

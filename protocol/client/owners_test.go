@@ -8,6 +8,37 @@ import (
 	"github.com/slapmesh/slapmesh/protocol/protocoltest"
 )
 
+// TestQuote: a quote is what the request would be, and changes nothing.
+func TestQuote(t *testing.T) {
+	mesh := protocoltest.New()
+	c := serve(t, mesh.As("ann", true))
+	ctx := t.Context()
+	if _, err := c.SetPrice(ctx, protocol.PriceInput{Account: "operator", Rates: protocol.Rates{Request: "0.50"}}); err != nil {
+		t.Fatal(err)
+	}
+	in := protocol.RequestInput{Reference: "db1", Release: "mariadb", Needs: protocol.Needs{Millicores: 1000}}
+	for range 2 {
+		q, err := c.Quote(ctx, in)
+		if err != nil || q.Exists || q.Computer != "peer1" || q.AtOnce != "0.50" || q.Needs != in.Needs || q.Others == nil {
+			t.Errorf("quote: %+v, %v", q, err)
+		}
+	}
+	if all, err := c.Instances(ctx, protocol.InstanceQuery{}); err != nil || len(all) != 0 {
+		t.Errorf("after a quote: %+v, %v", all, err)
+	}
+	if s, err := c.Statement(ctx, ""); err != nil || s.Balance != "0.00" || len(s.Pays) != 0 {
+		t.Errorf("after a quote: %+v, %v", s, err)
+	}
+	in.Needs.Millicores = 5000
+	if _, err := c.Quote(ctx, in); protocol.CodeOf(err) != protocol.ErrExhausted {
+		t.Errorf("too much: %v", err)
+	}
+	in.Needs.Millicores = -1
+	if _, err := c.Quote(ctx, in); protocol.CodeOf(err) != protocol.ErrInvalid {
+		t.Errorf("less than nothing: %v", err)
+	}
+}
+
 // TestOwners runs every call about one's computers through client, socket and
 // server.
 func TestOwners(t *testing.T) {

@@ -71,6 +71,7 @@ func New(cfg Config) *Server {
 	s.money()
 	s.history()
 	s.instances()
+	s.quotes()
 	s.streams()
 	s.slap()
 	s.mux.HandleFunc("/", s.unknown)

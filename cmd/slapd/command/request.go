@@ -18,21 +18,7 @@ func requestVerb() *verb {
 		about: "RELEASE is a name, name@version, a digest, an address, or a folder with a release.star.\n" +
 			"REFERENCE is your own name for the instance. The same request again changes nothing;\n" +
 			"what is not named keeps its value.",
-		options: func() []cli.Flag {
-			return append([]cli.Flag{
-				&cli.StringFlag{Name: "type", Usage: "the release's instance `TYPE`"},
-				&cli.StringSliceFlag{Name: "param", Usage: "set parameter `NAME=VALUE`; may be repeated"},
-				&cli.StringFlag{Name: "params-file", Usage: "set the parameters in `FILE`, a JSON object; - is standard input"},
-				&cli.BoolFlag{Name: "replace", Usage: "drop the parameters that are not given"},
-				&cli.StringSliceFlag{Name: "filter", Usage: "only on a computer with `NAME=VALUE`, such as country=FR or computer=castle; may be repeated"},
-				&cli.StringFlag{Name: "where", Usage: "only on a computer for which `EXPRESSION` holds, such as 'cores >= 4 and country in [FR, DE]'"},
-				&cli.StringFlag{Name: "policy", Usage: "`POLICY` is default, pack (fill computers up), spread (over sites, where you have least) or cheapest"},
-				&cli.StringFlag{Name: "state", Usage: "`STATE` is started, stopped or destroyed"},
-				&cli.BoolFlag{Name: "shared", Usage: "a place inside another instance"},
-				accountFlag(),
-				waitFlag(),
-			}, needsFlags()...)
-		},
+		options: func() []cli.Flag { return append(requestFlags(), waitFlag()) },
 		examples: []string{
 			"slapd request mariadb db1 --wait",
 			"slapd request mariadb db1 --param database=shop --wait=10m",
@@ -140,4 +126,20 @@ func (i *invocation) file(name string) ([]byte, error) {
 		err = protocol.Errorf(protocol.ErrInvalid, "%s: more than %d bytes", name, protocol.MaxParameters)
 	}
 	return data, err
+}
+
+// requestFlags say what is asked for.
+func requestFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "type", Usage: "the release's instance `TYPE`"},
+		&cli.StringSliceFlag{Name: "param", Usage: "set parameter `NAME=VALUE`; may be repeated"},
+		&cli.StringFlag{Name: "params-file", Usage: "set the parameters in `FILE`, a JSON object; - is standard input"},
+		&cli.BoolFlag{Name: "replace", Usage: "drop the parameters that are not given"},
+		&cli.StringSliceFlag{Name: "filter", Usage: "only on a computer with `NAME=VALUE`, such as country=FR or computer=castle; may be repeated"},
+		&cli.StringFlag{Name: "where", Usage: "only on a computer for which `EXPRESSION` holds, such as 'cores >= 4 and country in [FR, DE]'"},
+		&cli.StringFlag{Name: "policy", Usage: "`POLICY` is default, pack (fill computers up), spread (over sites, where you have least) or cheapest"},
+		&cli.StringFlag{Name: "state", Usage: "`STATE` is started, stopped or destroyed"},
+		&cli.BoolFlag{Name: "shared", Usage: "a place inside another instance"},
+		accountFlag(),
+	}, needsFlags()...)
 }

@@ -70,7 +70,7 @@ func root() *verb {
 			initVerb(), joinVerb(), runVerb(), demoVerb(),
 			statusVerb(), membersVerb(), computersVerb(), computerVerb(), releasesVerb(),
 			tokenVerb(), userVerb(), projectVerb(), supplyVerb(),
-			requestVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
+			requestVerb(), quoteVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
 			logsVerb(), execVerb(),
 			priceVerb(), statementVerb(), payVerb(), limitVerb(), reviewVerb(), termsVerb(), invoiceVerb(), ledgerVerb(),
 			leaveVerb(), versionVerb(),

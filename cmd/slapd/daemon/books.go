@@ -27,6 +27,7 @@ type books struct {
 	d       *Daemon
 	slice   *remote.Follower
 	forward *remote.Forwarder
+	local   *remote.Local
 	log     *slog.Logger
 
 	sitting sync.Mutex // one change of seat at a time
@@ -244,6 +245,11 @@ func (b *books) Propose(ctx context.Context, who remote.Credential, c ledger.Com
 	return outcome.Index, err
 }
 
+// Quote says what would become of a request of whoever asks this peer.
+func (b *books) Quote(ctx context.Context, who remote.Credential, publish *ledger.Publish, c ledger.Request) (ledger.Quote, error) {
+	return b.forward.Quote(ctx, who, b.View().Index(), publish, c)
+}
+
 // stillWorks is what a peer can do that reaches no majority.
 const stillWorks = "what runs goes on running, and status, list, show and logs of what runs here work from what this peer knows"
 
@@ -281,8 +287,8 @@ func notLeader(err error) (ledger.PeerID, bool) {
 	return ledger.PeerID(not.Leader), true
 }
 
-// local is how commands are ordered here, should this peer lead.
-func (b *books) local() *remote.Local {
+// newLocal is how commands are ordered here, should this peer lead.
+func newLocal(b *books) *remote.Local {
 	return &remote.Local{Ledger: b, Log: localLog{b}, NotLeader: notLeader, Clock: b.d.cfg.Clock, Decided: b.hasten}
 }
 

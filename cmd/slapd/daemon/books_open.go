@@ -52,6 +52,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 // slice that was kept.
 func newBooks(d *Daemon, self mesh.PeerID) (*books, error) {
 	b := &books{d: d, log: d.log.With("part", "books"), switched: make(chan struct{})}
+	b.local = newLocal(b)
 	var err error
 	b.slice, err = remote.OpenFollower(remote.FollowConfig{
 		Self:   ledger.PeerID(self),
@@ -66,7 +67,7 @@ func newBooks(d *Daemon, self mesh.PeerID) (*books, error) {
 	b.forward, err = remote.NewForwarder(remote.ForwardConfig{
 		Self:     ledger.PeerID(self),
 		HTTP:     roundTripper{d},
-		Local:    b.local(),
+		Local:    b.local,
 		Voters:   b.followed,
 		Hopeless: b.hopeless,
 		Patience: leaderPatience,
@@ -187,7 +188,7 @@ func (b *books) newServer(s *seat) (*remote.Server, error) {
 			return ledger.PeerID(id), id != ""
 		},
 		Ledger: s.Replica,
-		Local:  b.local(),
+		Local:  b.local,
 		Log:    b.d.log.With("part", "ledger"),
 	})
 }

@@ -350,14 +350,14 @@ func TestResolve(t *testing.T) {
 		want   resolved
 		code   protocol.Code
 	}{
-		{"nothing, for an instance", "", true, resolved{mine, false}, ""},
-		{"its name, for an instance", "mine", true, resolved{mine, false}, ""},
-		{"its name and version, for an instance", "mine@2", true, resolved{mine, true}, ""},
+		{"nothing, for an instance", "", true, resolved{mine, false, nil}, ""},
+		{"its name, for an instance", "mine", true, resolved{mine, false, nil}, ""},
+		{"its name and version, for an instance", "mine@2", true, resolved{mine, true, nil}, ""},
 		{"nothing, for a new one", "", false, resolved{}, protocol.ErrInvalid},
-		{"a name that the ledger knows", "mine", false, resolved{mine, false}, ""},
-		{"a name that the catalogue has, whatever strangers call so", "memcached", false, resolved{ours, false}, ""},
-		{"the same with its version", "memcached@1.6", false, resolved{ours, true}, ""},
-		{"a digest", string(eves), false, resolved{eves, true}, ""},
+		{"a name that the ledger knows", "mine", false, resolved{mine, false, nil}, ""},
+		{"a name that the catalogue has, whatever strangers call so", "memcached", false, resolved{ours, false, nil}, ""},
+		{"the same with its version", "memcached@1.6", false, resolved{ours, true, nil}, ""},
+		{"a digest", string(eves), false, resolved{eves, true, nil}, ""},
 		{"a digest that is not published", "sha256:00", false, resolved{}, protocol.ErrNotFound},
 		{"a version that nobody has", "mine@3", false, resolved{}, protocol.ErrNotFound},
 		{"a version that the catalogue has not", "memcached@9", false, resolved{}, protocol.ErrNotFound},

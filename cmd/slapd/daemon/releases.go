@@ -17,13 +17,25 @@ import (
 type resolved struct {
 	digest ledger.ReleaseDigest
 	pinned bool // a version or a digest was named
+
+	// unpublished is what the ledger has to learn first, if anything.
+	unpublished *ledger.Publish
 }
 
 // resolve finds the release that a request names and makes sure that the
-// ledger has its profile. What is meant by a name alone is, in this order:
-// what the instance runs, what the account or an operator published, what the
-// catalogue has, what anybody else published.
+// ledger has its profile.
 func (s *service) resolve(ctx context.Context, v *ledger.State, account ledger.AccountName, named string, was ledger.Instance, exists bool) (resolved, error) {
+	found, err := s.find(ctx, v, account, named, was, exists)
+	if err == nil && found.unpublished != nil {
+		_, err = s.propose(ctx, *found.unpublished)
+	}
+	return found, err
+}
+
+// find finds the release that a request names. What is meant by a name alone
+// is, in this order: what the instance runs, what the account or an operator
+// published, what the catalogue has, what anybody else published.
+func (s *service) find(_ context.Context, v *ledger.State, account ledger.AccountName, named string, was ledger.Instance, exists bool) (resolved, error) {
 	name, version, versioned := strings.Cut(named, "@")
 	switch {
 	case named == "" && exists, exists && !versioned && name == was.ReleaseName:
@@ -34,14 +46,14 @@ func (s *service) resolve(ctx context.Context, v *ledger.State, account ledger.A
 		if _, ok := v.Release(ledger.ReleaseDigest(named)); !ok {
 			return resolved{}, protocol.Errorf(protocol.ErrNotFound, "release %s: not published", named)
 		}
-		return resolved{ledger.ReleaseDigest(named), true}, nil
+		return resolved{ledger.ReleaseDigest(named), true, nil}, nil
 	}
 	r, known := knownRelease(v, account, name, version, versioned)
 	item, shipped := catalog.Lookup(name)
 	ships := shipped && (!versioned || item.Release.Version == version)
 	switch {
 	case known && (!ships || publisherRank(v, account, r) < othersRelease):
-		return resolved{r.Digest, versioned}, nil
+		return resolved{r.Digest, versioned, nil}, nil
 	case !shipped:
 		return resolved{}, unknownRelease(v, named)
 	case !ships:
@@ -49,10 +61,10 @@ func (s *service) resolve(ctx context.Context, v *ledger.State, account ledger.A
 	}
 	digest := ledger.ReleaseDigest(item.Bundle.Digest())
 	if _, there := v.Release(digest); there {
-		return resolved{digest, versioned}, nil
+		return resolved{digest, versioned, nil}, nil
 	}
-	_, err := s.publish(ctx, item.Bundle, item.Release)
-	return resolved{digest, versioned}, err
+	c := publishing(item.Bundle, item.Release)
+	return resolved{digest, versioned, &c}, nil
 }
 
 // Whose a release is, for an account that names it. Names are anybody's to
@@ -115,12 +127,17 @@ func unknownRelease(v *ledger.State, named string) error {
 
 // publish puts a profile into the ledger.
 func (s *service) publish(ctx context.Context, b *release.Bundle, r *release.Release) (ledger.ReleaseDigest, error) {
+	c := publishing(b, r)
+	_, err := s.propose(ctx, c)
+	return c.Digest, err
+}
+
+// publishing returns the command that puts a profile into the ledger.
+func publishing(b *release.Bundle, r *release.Release) ledger.Publish {
 	data := b.Encode()
-	digest := ledger.DigestOf(data)
-	_, err := s.propose(ctx, ledger.Publish{
-		Digest: digest, Profile: data, Name: r.Name, Version: r.Version, Title: r.Title, Types: r.Types, Schema: r.Parameters.JSON(),
-	})
-	return digest, err
+	return ledger.Publish{
+		Digest: ledger.DigestOf(data), Profile: data, Name: r.Name, Version: r.Version, Title: r.Title, Types: r.Types, Schema: r.Parameters.JSON(),
+	}
 }
 
 // Publish implements [protocol.Software].

@@ -13,25 +13,45 @@ import (
 
 // Request implements [protocol.Instances].
 func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protocol.Instance, error) {
+	c, _, err := s.request(ctx, in, s.resolve)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	v, err := s.propose(ctx, c)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	i, ok := v.InstanceByReference(c.Account, c.Reference)
+	if !ok {
+		return protocol.Instance{}, notFound(in.Reference)
+	}
+	return s.shown(v, i), nil
+}
+
+// A finder finds the release that a request names.
+type finder func(ctx context.Context, v *ledger.State, account ledger.AccountName, named string, was ledger.Instance, exists bool) (resolved, error)
+
+// request returns the command that in means, and the release it names.
+func (s *service) request(ctx context.Context, in protocol.RequestInput, find finder) (ledger.Request, resolved, error) {
 	v := s.books.View()
 	account, err := s.account(v, in.Account, ledger.RightInstances)
 	if err != nil {
-		return protocol.Instance{}, err
+		return ledger.Request{}, resolved{}, err
 	}
 	was, exists := v.InstanceByReference(account, ledger.Reference(in.Reference))
 	exists = exists && !was.Settled()
-	found, err := s.resolve(ctx, v, account, in.Release, was, exists)
+	found, err := find(ctx, v, account, in.Release, was, exists)
 	if err != nil {
-		return protocol.Instance{}, err
+		return ledger.Request{}, found, err
 	}
 	if err := s.check(ctx, found, in, was, exists); err != nil {
-		return protocol.Instance{}, err
+		return ledger.Request{}, found, err
 	}
 	most, err := credits(in.MaxPrice)
 	if err != nil {
-		return protocol.Instance{}, err
+		return ledger.Request{}, found, err
 	}
-	v, err = s.propose(ctx, ledger.Request{
+	return ledger.Request{
 		Account:           account,
 		Reference:         ledger.Reference(in.Reference),
 		Release:           found.digest,
@@ -50,15 +70,7 @@ func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protoc
 		Shared:            in.Shared != nil && *in.Shared,
 		State:             ledger.InstanceState(in.State),
 		Avoid:             s.silent(),
-	})
-	if err != nil {
-		return protocol.Instance{}, err
-	}
-	i, ok := v.InstanceByReference(account, ledger.Reference(in.Reference))
-	if !ok {
-		return protocol.Instance{}, notFound(in.Reference)
-	}
-	return s.shown(v, i), nil
+	}, found, nil
 }
 
 func notFound(reference string) error {

@@ -32,7 +32,8 @@ func (Move) Kind() string { return "move" }
 
 func (c Move) decide(s *State, x Context) ([]Event, error) {
 	if was, ok := s.Instance(c.Instance); ok && was.Moved != 0 {
-		return nil, nil // it did
+		_, err := s.ActFor(x.Principal, was.Account, RightInstances)
+		return nil, err // it did
 	}
 	was, err := s.ofCaller(x, c.Instance, "move")
 	if err != nil {

@@ -114,13 +114,15 @@ func (c Request) mayHave(s *State, p Principal, account AccountName) error {
 	if c.Shared {
 		return nil // its host needs
 	}
-	return s.mayNeed(account, what, true, Needs{}, c.Needs)
+	parent, _ := s.Instance(c.Parent)
+	unsaid := c.Shared || c.Parent != 0 && s.runs(p, parent) // a profile does not know of quotas
+	return s.mayNeed(account, what, !unsaid, Needs{}, c.Needs)
 }
 
-// mayNeed refuses what an instance needs, where was is what it needed unless
-// it is fresh, if its account may not have that. Who has such a quota must say what it needs:
-// what is not known cannot be added up.
-func (s *State) mayNeed(account AccountName, what string, fresh bool, was, now Needs) error {
+// mayNeed refuses what an instance needs, where was is what it needed, if its
+// account may not have that. Who has such a quota must say what a new one
+// needs, and no less later: what is not known cannot be added up.
+func (s *State) mayNeed(account AccountName, what string, say bool, was, now Needs) error {
 	a, _ := s.Account(account)
 	used := s.Tally(account).Needs
 	for _, n := range []struct {
@@ -131,7 +133,7 @@ func (s *State) mayNeed(account AccountName, what string, fresh bool, was, now N
 		{QuotaMemory, used.Memory, was.Memory, now.Memory},
 		{QuotaDisk, used.Disk, was.Disk, now.Disk},
 	} {
-		if _, bounded := a.Quota.Get(n.kind); bounded && n.now == 0 && (fresh || n.was != 0) {
+		if _, bounded := a.Quota.Get(n.kind); bounded && n.now == 0 && (say || n.was != 0) {
 			return refuse(ErrInvalid, "%s: account %s has a quota of %s: say how much the instance needs", what, account, n.kind)
 		}
 		if err := s.withinQuota(account, what, n.kind, n.used, n.now-n.was); err != nil {

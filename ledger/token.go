@@ -59,6 +59,9 @@ func (c CreateToken) decide(s *State, x Context) ([]Event, error) {
 		if s.accounts.len() >= MaxAccounts {
 			return nil, refuse(ErrExhausted, "token: the mesh has %d accounts already", MaxAccounts)
 		}
+		if err := s.checkNewAccount("token: account", account); err != nil && s.knowsProjects() {
+			return nil, err
+		}
 		events = append(events, AccountOpened{Account{Name: account, Created: x.At}})
 	}
 	alive, usable := 0, int64(0)

@@ -3,12 +3,16 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
@@ -196,5 +200,96 @@ func TestExpiredTokens(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		_, err := c.Status(w.t.Context())
 		says(w.t, err, protocol.ErrUnauthorized, "expired")
+	})
+}
+
+// TestMembersReach: peers of members reach what a project runs, unless they
+// may only look.
+func TestMembersReach(t *testing.T) {
+	p := newPage(t, "ann", "bob", "eve", "zoe")
+	r := p.publish("op", "x", "1", "x")
+	p.write(ledger.AsPeer("ann"), ledger.CreateProject{Name: "acme"})
+	p.write(ledger.AsPeer("ann"), ledger.SetMember{Project: "acme", Account: "peer-bob", Role: ledger.RoleDeveloper})
+	p.write(ledger.AsPeer("ann"), ledger.SetMember{Project: "acme", Account: "peer-eve", Role: ledger.RoleViewer})
+	p.write(ledger.AsPeer("ann"), ledger.Offer{Partitions: 5, Name: "ann"})
+	p.write(ledger.AsPeer("ann"), ledger.Request{Account: "acme", Reference: "db", Release: r})
+	i, _ := p.InstanceByReference("acme", "db")
+	p.write(ledger.AsPeer("ann"), ledger.Report{Instances: []ledger.InstanceReport{{
+		ID: i.ID, Generation: i.Generation, State: ledger.InstanceStarted, Ports: map[string]uint16{"x": 1000},
+	}}})
+	at := netip.AddrPortFrom(i.Address, 1000)
+	there := fmt.Sprintf("[{%s ann}]", at)
+	check := func(when, who string, may bool) {
+		t.Helper()
+		if err := mayReach(p.State, "ann", mesh.PeerID(who), at); (err == nil) != may {
+			t.Errorf("%s, %s reaches it: %v, want %v", when, who, err, may)
+		}
+		want := "[]"
+		if may && who != "ann" {
+			want = there
+		}
+		if got := fmt.Sprint(tunnels(p.State, ledger.PeerID(who), "elsewhere")); got != want {
+			t.Errorf("%s, %s listens on %s, want %s", when, who, got, want)
+		}
+	}
+	for who, may := range map[string]bool{"ann": true, "bob": true, "eve": false, "zoe": false} {
+		check("first", who, may)
+	}
+	p.write(ledger.AsPeer("op"), ledger.DisableAccount{Account: "peer-bob", Disabled: true})
+	check("disabled", "bob", false)
+	p.write(ledger.AsPeer("op"), ledger.DisableAccount{Account: "peer-bob"})
+	p.write(ledger.AsPeer("ann"), ledger.RemoveMember{Project: "acme", Account: "peer-bob"})
+	check("removed", "bob", false)
+	p.write(ledger.AsPeer("ann"), ledger.SetMember{Project: "acme", Account: "peer-eve", Role: ledger.RoleOwner})
+	check("raised", "eve", true)
+}
+
+// TestMembersPeer is about a computer of a member, which holds a slice of the
+// ledger: it shows the project for as long as that is one, and passes on what
+// it is asked to the computer where the instance is.
+func TestMembersPeer(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t
+		a, _ := w.twoPeers()
+		w.project(a)
+		c := w.join(a, a.token(protocol.TokenInput{Role: protocol.RoleComputer, Account: "zoe"}), 1)
+		ctx, ref := t.Context(), protocol.Ref{Reference: "db", Account: "acme"}
+		w.eventually(5*time.Second, "it is not shown to a stranger", func() bool {
+			_, err := c.ask().Instance(ctx, ref)
+			return errors.Is(err, protocol.ErrForbidden)
+		})
+
+		for _, role := range []string{protocol.ProjectViewer, protocol.ProjectDeveloper} {
+			if _, err := a.ask().SetProjectMember(ctx, "acme", "zoe", protocol.ProjectMemberInput{Role: role}); err != nil {
+				t.Fatal(err)
+			}
+			secrets := role == protocol.ProjectDeveloper
+			w.eventually(5*time.Second, "it is shown to a "+role, func() bool {
+				i, err := c.ask().Instance(ctx, ref)
+				return err == nil && i.State == protocol.StateStarted && (len(i.Connection) > 0) == secrets
+			})
+			logs, err := c.ask().Logs(ctx, ref, protocol.LogQuery{})
+			if err != nil {
+				t.Fatalf("logs for a %s: %v", role, err)
+			}
+			_ = logs.Close()
+			_, err = c.ask().Exec(ctx, ref, protocol.ExecInput{Argv: []string{"say"}}, strings.NewReader(""), io.Discard, io.Discard)
+			if (err == nil) != secrets {
+				t.Errorf("exec for a %s: %v", role, err)
+			}
+		}
+		if _, err := c.ask().SetState(ctx, ref, protocol.RequestStopped); err != nil {
+			t.Error(err)
+		}
+		if err := c.ask().RemoveProjectMember(ctx, "acme", "zoe"); err != nil { // it leaves
+			t.Error(err)
+		}
+		w.eventually(5*time.Second, "it is not shown any more", func() bool {
+			_, err := c.ask().Instance(ctx, ref)
+			return errors.Is(err, protocol.ErrForbidden)
+		})
+		if s := c.status(); s.Whoami.Account != "zoe" || len(s.Whoami.Projects) > 0 {
+			t.Errorf("it is %+v", s.Whoami)
+		}
 	})
 }

@@ -204,7 +204,7 @@ func (s *State) Pays(account AccountName) iter.Seq[Charge] {
 // the computer or the publisher of the release, the newest first.
 func (s *State) Earns(account AccountName) iter.Seq[Charge] {
 	return func(yield func(Charge) bool) {
-		ids := collect(s.earners.Keys(account))
+		ids := collect(s.below(&s.earners, string(account), instanceBits))
 		for _, id := range slices.Backward(ids) {
 			if c, ok := s.Charge(id); ok && !yield(c) {
 				return

@@ -61,6 +61,6 @@ func (s *State) forgetEvents() {
 			return
 		}
 		s.events.tree.Delete(k)
-		s.sum.remove(r.hash())
+		s.sum.remove(r.hash(tableEvents, k))
 	}
 }

@@ -46,7 +46,7 @@ func hashRow(id Table, k Key, v any, data []byte) Hash {
 	return hashOf(id, k, data)
 }
 
-func hashOf(id Table, k Key, data []byte) Hash {
+func hashOf[D []byte | string](id Table, k Key, data D) Hash {
 	buf := make([]byte, 0, 512)
 	buf = append(buf, byte(id))
 	buf = append(append(buf, k.A...), 0)

@@ -82,7 +82,7 @@ func (s *State) forgetAccount(name AccountName) {
 	if !ok || a.Deleted.IsZero() || s.Tally(name) != (Tally{}) {
 		return
 	}
-	for range s.earners.Keys(name) {
+	for range s.below(&s.earners, string(name), instanceBits) {
 		return
 	}
 	if w := s.Wallet(name); w.Balance != 0 || w.Reserved != 0 {

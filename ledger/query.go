@@ -124,10 +124,7 @@ func (s *State) AllInstances() iter.Seq[Instance] { return values(s.instances.al
 // computer, by partition.
 func (s *State) InstancesOn(computer ComputerID) iter.Seq[Instance] {
 	return func(yield func(Instance) bool) {
-		for k, id := range s.partitions.From(Key{A: string(computer)}) {
-			if k.A != string(computer) {
-				return
-			}
+		for id := range s.below(&s.partitions, string(computer), partitionBits) {
 			if i, ok := s.Instance(id); ok && !yield(i) {
 				return
 			}
@@ -138,7 +135,7 @@ func (s *State) InstancesOn(computer ComputerID) iter.Seq[Instance] {
 // InstanceAt returns the instance that holds an address.
 func (s *State) InstanceAt(address Address) (Instance, bool) {
 	id, ok := s.addresses.Get(address)
-	if !ok {
+	if !ok || !address.Is4() {
 		return Instance{}, false
 	}
 	return s.Instance(id)

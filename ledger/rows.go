@@ -58,6 +58,11 @@ func (k Key) Compare(l Key) int {
 	return cmp.Compare(k.N, l.N)
 }
 
+// number and numberKey are for tables whose keys are numbers.
+func (k Key) number() uint64 { return k.N }
+
+func numberKey(n uint64) Key { return Key{N: n} }
+
 // A Change says that a row was put or deleted, and whose it is, so that
 // those whom it concerns can be told.
 type Change struct {
@@ -72,29 +77,38 @@ type Change struct {
 // every instance of a tree anew, in each package that uses a State.
 type rows[V any] struct {
 	id   Table
+	cold bool // rows are kept encoded: see coldRow
 	tree table.Table[Key, stored]
 }
 
-// stored is a *row[V].
-type stored interface{ hash() Hash }
+// stored is a *row[V] or a *coldRow[V].
+type stored interface{ hash(id Table, k Key) Hash }
 
 type row[V any] struct {
 	value V
 	sum   Hash
 }
 
-func (r *row[V]) hash() Hash { return r.sum }
+func (r *row[V]) hash(Table, Key) Hash { return r.sum }
 
 // valueOf returns what a row of rows[V] holds.
 func valueOf[V any](r stored) (v V) {
-	if r, ok := r.(*row[V]); ok {
+	switch r := r.(type) {
+	case *row[V]:
 		return r.value
+	case *coldRow[V]:
+		return r.get()
 	}
 	return v // there was no row
 }
 
 func newRows[V any](id Table) rows[V] {
-	return rows[V]{id, table.New[Key, stored](Key.Compare)}
+	return rows[V]{id: id, tree: table.New[Key, stored](Key.Compare)}
+}
+
+// newColdRows makes a table whose keys are numbers.
+func newColdRows[V any](id Table) rows[V] {
+	return rows[V]{id: id, cold: true, tree: table.NewDense[Key, stored](Key.number, numberKey)}
 }
 
 // first returns the row with the lowest key.
@@ -114,7 +128,7 @@ func (t *rows[V]) from(k Key) iter.Seq2[Key, V] {
 	}
 }
 
-func (t *rows[V]) copy() rows[V] { return rows[V]{t.id, t.tree.Copy()} }
+func (t *rows[V]) copy() rows[V] { return rows[V]{t.id, t.cold, t.tree.Copy()} }
 
 func (t *rows[V]) len() int { return t.tree.Len() }
 
@@ -156,21 +170,55 @@ func values[V any](rows iter.Seq2[Key, V]) iter.Seq[V] {
 	}
 }
 
+// encoded iterates over the rows in their byte form.
+func (t *rows[V]) encoded(yield func(k Key, data []byte) bool) {
+	for k, r := range t.tree.All() {
+		var data []byte
+		if cold, ok := r.(*coldRow[V]); ok {
+			data = []byte(cold.data)
+		} else {
+			data = mustEncode(valueOf[V](r))
+		}
+		if !yield(k, data) {
+			return
+		}
+	}
+}
+
 // put stores v at k, keeps the hash of s, and notes the change.
 func put[V any](s *State, t *rows[V], k Key, v V) (old V, replaced bool) {
-	var sum Hash
-	if !s.partial { // the hash of a slice would mean nothing
-		sum = hashRow(t.id, k, v, s.loading)
+	r, sum := newRow(s, t, k, v)
+	var was stored
+	if s.loading != nil {
+		was, replaced = t.tree.Load(k, r)
+	} else {
+		was, replaced = t.tree.Set(k, r)
+		s.note(t.id, k, v)
 	}
-	was, replaced := t.tree.Set(k, &row[V]{v, sum})
 	if replaced {
 		old = valueOf[V](was)
-		s.sum.remove(was.hash())
+		s.sum.remove(was.hash(t.id, k))
 	}
 	s.sum.add(sum)
 	s.traced(sum)
-	s.note(t.id, k, v)
 	return old, replaced
+}
+
+func newRow[V any](s *State, t *rows[V], k Key, v V) (stored, Hash) {
+	switch {
+	case s.partial: // the hash of a slice would mean nothing
+		return &row[V]{value: v}, Hash{}
+	case !t.cold:
+		sum := hashRow(t.id, k, v, s.loading)
+		return &row[V]{v, sum}, sum
+	case s.loading != nil:
+		r := &coldRow[V]{data: string(s.loading)}
+		return r, r.hash(t.id, k)
+	}
+	r := &coldRow[V]{data: string(mustEncode(v))}
+	r.value.Store(&v)
+	s.hot.add(r)
+	return r, r.hash(t.id, k)
 }
 
 // drop removes the row at k.
@@ -180,8 +228,9 @@ func drop[V any](s *State, t *rows[V], k Key) (old V, deleted bool) {
 		return old, false
 	}
 	old = valueOf[V](was)
-	s.sum.remove(was.hash())
-	s.traced(was.hash())
+	sum := was.hash(t.id, k)
+	s.sum.remove(sum)
+	s.traced(sum)
 	s.note(t.id, k, old)
 	return old, true
 }

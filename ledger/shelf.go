@@ -17,8 +17,12 @@ type shelf interface {
 	each(yield func(Key, any) bool)
 	row(k Key) (any, bool)
 
-	// load decodes a row and stores it, with all that rests on it.
-	load(decode func([]byte, any) error, value []byte) error
+	// encoded is each, with the rows in their byte form.
+	encoded(yield func(Key, []byte) bool)
+
+	// parse decodes a row. What it returns stores it, with all that rests on
+	// it; other rows may be parsed meanwhile.
+	parse(decode func([]byte, any) error, value []byte) (store func(), err error)
 
 	// unload removes a row, with all that rests on it.
 	unload(k Key)
@@ -38,18 +42,19 @@ func (h shelfOf[V]) each(yield func(Key, any) bool) {
 	}
 }
 
+func (h shelfOf[V]) encoded(yield func(Key, []byte) bool) { h.rows.encoded(yield) }
+
 func (h shelfOf[V]) row(k Key) (any, bool) { return h.rows.get(k) }
 
-func (h shelfOf[V]) load(decode func([]byte, any) error, value []byte) error {
+func (h shelfOf[V]) parse(decode func([]byte, any) error, value []byte) (store func(), err error) {
 	var v V
 	if err := decode(value, &v); err != nil {
-		return err
+		return nil, err
 	}
 	if p, ok := any(v).(profile); ok && DigestOf(p.Data) != p.Digest {
-		return fmt.Errorf("profile %.80q does not have that digest", string(p.Digest))
+		return nil, fmt.Errorf("profile %.80q does not have that digest", string(p.Digest))
 	}
-	h.set(v)
-	return nil
+	return func() { h.set(v) }, nil
 }
 
 func (h shelfOf[V]) unload(k Key) { h.drop(k) }

@@ -252,9 +252,11 @@ func (s *State) Merge(f Frame) ([]Change, error) {
 			shelf.unload(r.Key)
 			continue
 		}
-		if err := shelf.load(lenient.Unmarshal, r.Value); err != nil {
+		store, err := shelf.parse(lenient.Unmarshal, r.Value)
+		if err != nil {
 			return nil, fmt.Errorf("merge: record %d of table %d: %w", n, r.Table, err)
 		}
+		store()
 	}
 	s.index, s.counters = f.Index, f.Counters
 	s.forgetEvents()

@@ -45,8 +45,8 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 	for _, id := range tables {
 		shelf, _ := s.shelf(id)
 		var err error
-		shelf.each(func(_ Key, row any) bool {
-			r := Record{Table: id, Value: mustEncode(row)}
+		shelf.encoded(func(_ Key, data []byte) bool {
+			r := Record{Table: id, Value: data}
 			block.Records = append(block.Records, r)
 			if size += len(r.Value); size >= frameBytes {
 				err = writeBlock(buffered, block)
@@ -83,8 +83,8 @@ func writeBlock(w io.Writer, v any) error {
 // exactly that.
 func ReadSnapshot(r io.Reader) (*State, error) {
 	buffered := bufio.NewReaderSize(r, 1<<16)
-	var header snapshotHeader
-	if err := readBlock(buffered, &header); err != nil {
+	header, err := readHeader(buffered)
+	if err != nil {
 		return nil, err
 	}
 	switch {
@@ -95,69 +95,30 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 	}
 	s := NewState()
 	s.index, s.counters = header.Index, header.Counters
-	for {
-		var block snapshotBlock
-		if err := readBlock(buffered, &block); err != nil {
-			return nil, err
-		}
-		if err := s.loadBlock(block); err != nil {
-			return nil, err
-		}
-		if !block.Last {
-			continue
-		}
-		if got := s.Hash().String(); got != block.Hash {
-			return nil, fmt.Errorf("snapshot: hash %.16s…, expected %.16s…", got, block.Hash)
-		}
-		if _, err := buffered.ReadByte(); err != io.EOF {
-			return nil, errors.New("snapshot: something follows the end")
-		}
-		return s, nil
+	last, err := s.loadBlocks(buffered)
+	if err == nil && !last.Last {
+		err = fmt.Errorf("snapshot: %w", io.ErrUnexpectedEOF)
 	}
-}
-
-func (s *State) loadBlock(block snapshotBlock) error {
-	for n, r := range block.Records {
-		shelf, err := s.shelf(r.Table)
-		if err != nil {
-			return fmt.Errorf("snapshot: record %d: %w", n, err)
-		}
-		s.loading = r.Value
-		err = shelf.load(decode, r.Value)
-		s.loading = nil
-		if err != nil {
-			return fmt.Errorf("snapshot: record %d of table %d: %w", n, r.Table, err)
-		}
-	}
-	s.changes = nil
-	return nil
-}
-
-func readBlock(r io.Reader, v any) error {
-	var length [4]byte
-	if _, err := io.ReadFull(r, length[:]); err != nil {
-		return fmt.Errorf("snapshot: %w", noEOF(err))
-	}
-	n := binary.BigEndian.Uint32(length[:])
-	if n > maxBlock {
-		return fmt.Errorf("snapshot: block of %d bytes, at most %d", n, maxBlock)
-	}
-	data, err := io.ReadAll(io.LimitReader(r, int64(n))) // grows with what is there, not with n
 	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
+		return nil, err
 	}
-	if len(data) < int(n) {
-		return fmt.Errorf("snapshot: %w", io.ErrUnexpectedEOF)
+	if got := s.Hash().String(); got != last.Hash {
+		return nil, fmt.Errorf("snapshot: hash %.16s…, expected %.16s…", got, last.Hash)
 	}
-	if err := decode(data, v); err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	return nil
+	return s, nil
 }
 
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+// readHeader reads the first block.
+func readHeader(r io.Reader) (h snapshotHeader, err error) {
+	data, err := readBlockData(r)
+	switch {
+	case errors.Is(err, io.EOF):
+		return h, fmt.Errorf("snapshot: %w", io.ErrUnexpectedEOF)
+	case err != nil:
+		return h, err
 	}
-	return err
+	if err := decode(data, &h); err != nil {
+		return h, fmt.Errorf("snapshot: %w", err)
+	}
+	return h, nil
 }

@@ -48,12 +48,13 @@ type State struct {
 	tokensBy    table.Index[AccountName, TokenID]
 	digests     table.Table[string, TokenID]
 	suppliesBy  table.Index[ReleaseDigest, ComputerID]
-	references  table.Table[Key, InstanceID] // account, reference, parent: of those that are not destroyed
-	buried      table.Table[Key, InstanceID] // account, reference and parent, id: of those that are
-	links       table.Table[Key, InstanceID] // see Instance.links
-	partitions  table.Table[Key, InstanceID] // computer, number
+	references  table.Table[Key, InstanceID]    // account, reference, parent: of those that are not destroyed
+	buried      table.Table[Key, InstanceID]    // account, reference and parent, id: of those that are
+	links       table.Table[Key, InstanceID]    // see Instance.links
+	partitions  table.Table[uint64, InstanceID] // see placeOf
 	addresses   table.Table[Address, InstanceID]
-	earners     table.Index[AccountName, InstanceID] // owners and publishers of bills
+	earners     table.Table[uint64, InstanceID] // owners and publishers of bills: see earningOf
+	ordinals    table.Table[Key, InstanceID]    // numbers of names
 	owned       table.Index[AccountName, ComputerID]
 	upcoming    table.Table[Key, InstanceID] // when, who: prices of computers that are not in force yet
 	memberOf    table.Table[Key, InstanceID] // account, project; the value says nothing
@@ -62,6 +63,8 @@ type State struct {
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
 	profileSize int64
+
+	hot hotSet // rows that are kept as values besides
 
 	// For history: see [State.Chronicle].
 	chronicled bool
@@ -127,13 +130,13 @@ func NewState() *State {
 		namings:    newRows[naming](tableNamings),
 		profiles:   newRows[profile](tableProfiles),
 		supplies:   newRows[Supply](tableSupplies),
-		instances:  newRows[Instance](tableInstances),
+		instances:  newColdRows[Instance](tableInstances),
 		graves:     newRows[grave](tableGraves),
 		returned:   newRows[returned](tableReturned),
 		events:     newRows[Entry](tableEvents),
 		wallets:    newRows[Wallet](tableWallets),
 		prices:     newRows[Price](tablePrices),
-		charges:    newRows[Charge](tableCharges),
+		charges:    newColdRows[Charge](tableCharges),
 		meters:     newRows[Meter](tableMeters),
 		held:       newRows[heldUsage](tableHeld),
 		payments:   newRows[Payment](tablePayments),
@@ -146,9 +149,10 @@ func NewState() *State {
 		references: table.New[Key, InstanceID](Key.Compare),
 		buried:     table.New[Key, InstanceID](Key.Compare),
 		links:      table.New[Key, InstanceID](Key.Compare),
-		partitions: table.New[Key, InstanceID](Key.Compare),
-		addresses:  table.New[Address, InstanceID](Address.Compare),
-		earners:    table.NewIndex(cmp.Compare[AccountName], cmp.Compare[InstanceID]),
+		partitions: newNumbers(),
+		addresses:  newAddresses(),
+		earners:    table.New[uint64, InstanceID](cmp.Compare[uint64]),
+		ordinals:   table.New[Key, InstanceID](Key.Compare),
 		owned:      table.NewIndex(cmp.Compare[AccountName], cmp.Compare[ComputerID]),
 		upcoming:   table.New[Key, InstanceID](Key.Compare),
 		members:    newRows[Membership](tableMembers),
@@ -201,13 +205,14 @@ func (s *State) Copy() *State {
 	c.partitions = s.partitions.Copy()
 	c.addresses = s.addresses.Copy()
 	c.earners = s.earners.Copy()
+	c.ordinals = s.ordinals.Copy()
 	c.owned = s.owned.Copy()
 	c.upcoming = s.upcoming.Copy()
 	c.members = s.members.copy()
 	c.memberOf = s.memberOf.Copy()
 	c.tallies = s.tallies.Copy()
 	c.places = s.places.Copy()
-	c.changes, c.chronicled, c.facts = nil, false, nil
+	c.changes, c.chronicled, c.facts, c.hot = nil, false, nil, hotSet{}
 	return &c
 }
 

@@ -201,7 +201,7 @@ func (s *State) setInstance(i Instance) {
 	if i.Settled() || i.Shared {
 		return // it has no place, or its host's
 	}
-	s.partitions.Set(gapKey(i.Computer, i.Partition), i.ID)
+	s.partitions.Set(s.placeOf(i.Computer, i.Partition), i.ID)
 	s.addresses.Set(i.Address, i.ID)
 }
 
@@ -227,7 +227,7 @@ func (s *State) unindexInstance(i Instance) {
 		s.references.Delete(i.name())
 	}
 	s.buried.Delete(buriedKey(i.name(), i.ID))
-	place := gapKey(i.Computer, i.Partition)
+	place := s.placeOf(i.Computer, i.Partition)
 	if id, _ := s.partitions.Get(place); id == i.ID {
 		s.partitions.Delete(place)
 	}
@@ -270,7 +270,7 @@ func (s *State) setCharge(c Charge) {
 		s.unindexCharge(old)
 	}
 	for account := range c.earners() {
-		s.earners.Add(account, c.Instance)
+		s.earners.Set(s.earningOf(account, c.Instance), c.Instance)
 	}
 }
 
@@ -292,7 +292,7 @@ func (s *State) dropCharge(id InstanceID) {
 
 func (s *State) unindexCharge(c Charge) {
 	for account := range c.earners() {
-		s.earners.Remove(account, c.Instance)
+		s.earners.Delete(s.earningOf(account, c.Instance))
 	}
 }
 

@@ -31,6 +31,7 @@ type tree[K, V any] interface {
 	len() int
 	get(key K) (V, bool)
 	set(key K, row V) (V, bool)
+	load(key K, row V) (V, bool)
 	remove(key K) (V, bool)
 	min() (K, V, bool)
 	up(from *K, yield func(K, V) bool)
@@ -60,6 +61,9 @@ func (t *Table[K, V]) Get(key K) (V, bool) { return t.tree.get(key) }
 
 // Set puts row at key and returns the row that it replaces.
 func (t *Table[K, V]) Set(key K, row V) (old V, replaced bool) { return t.tree.set(key, row) }
+
+// Load is Set, faster and in less memory for keys that come in order.
+func (t *Table[K, V]) Load(key K, row V) (old V, replaced bool) { return t.tree.load(key, row) }
 
 // Delete removes the row of key and returns it.
 func (t *Table[K, V]) Delete(key K) (old V, deleted bool) { return t.tree.remove(key) }
@@ -103,6 +107,11 @@ func (s *sorted[K, V]) get(key K) (V, bool) {
 
 func (s *sorted[K, V]) set(key K, row V) (V, bool) {
 	e, replaced := s.rows.Set(entry[K, V]{key, row})
+	return e.row, replaced
+}
+
+func (s *sorted[K, V]) load(key K, row V) (V, bool) {
+	e, replaced := s.rows.Load(entry[K, V]{key, row})
 	return e.row, replaced
 }
 

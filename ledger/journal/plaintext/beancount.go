@@ -101,6 +101,6 @@ func (w *beanWriter) postings(postings []journal.Posting) {
 func (w *beanWriter) printf(format string, args ...any) { fmt.Fprintf(w.out, format, args...) }
 
 // quoted returns a string of beancount.
-func quoted(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
-}
+func quoted(text string) string { return `"` + quoting.Replace(text) + `"` }
+
+var quoting = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

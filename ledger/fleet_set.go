@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"maps"
+	"time"
 )
 
 // Settings are what the owner says of a computer, over what the computer says
@@ -206,7 +207,7 @@ func (s *State) evict(x Context, c Computer) (events []Event) {
 	last := make(map[InstanceID]Instance)
 	for i := range s.InstancesOn(c.ID) {
 		now := i
-		now.Requested, now.Asked = InstanceDestroyed, ""
+		now.Requested, now.Asked, now.Kept = InstanceDestroyed, "", time.Time{}
 		for _, e := range s.turn(x, i, now) {
 			id := e.about().instance
 			if _, seen := last[id]; seen { // it is below another one

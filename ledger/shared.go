@@ -108,7 +108,7 @@ func (s *State) hosts(account AccountName, release, named string) iter.Seq[Insta
 		if named != "" {
 			i, ok := s.InstanceByReference(account, Reference(named))
 			if !ok || i.Settled() {
-				i, ok = s.instanceByID(named)
+				i, ok = s.InstanceByID(named)
 			}
 			if ok && !i.Settled() {
 				yield(i)

@@ -107,7 +107,7 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 		case r.Computer == ComputerID(v.Peer) && !r.Shared, v.rights(r.Account).Has(RightInstances):
 			return r, true
 		case r.Computer == ComputerID(v.Peer) || s.requestedFrom(r, ComputerID(v.Peer)):
-			return r.outline(), true
+			return r.Outline(), true
 		}
 		return r.WithoutSecrets(), v.of(r.Account)
 	case Supply, Wallet, Charge, Meter:

@@ -134,7 +134,7 @@ func (s *State) called(account AccountName, path string) iter.Seq[Instance] {
 				}
 			}
 		}
-		if i, ok := s.instanceByID(path); ok && i.Account == account {
+		if i, ok := s.InstanceByID(path); ok && i.Account == account {
 			yield(i)
 		}
 	}
@@ -149,14 +149,25 @@ func cutLast(path string) (above, last string, ok bool) {
 	return path[:n], path[n+1:], true
 }
 
-// instanceByID returns the instance of an id such as "i12".
-func (s *State) instanceByID(text string) (Instance, bool) {
+// InstanceByID returns the instance of an id such as "i12".
+func (s *State) InstanceByID(text string) (Instance, bool) {
 	digits, ok := strings.CutPrefix(text, "i")
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if !ok || err != nil || InstanceID(n).String() != text {
 		return Instance{}, false
 	}
 	return s.Instance(InstanceID(n))
+}
+
+// Child returns the instance that one calls so which requested it, be it
+// destroyed.
+func (s *State) Child(parent InstanceID, ref Reference) (Instance, bool) {
+	above, ok := s.Instance(parent)
+	if !ok {
+		return Instance{}, false
+	}
+	i, ok := s.named(above.Account, ref, parent)
+	return i, ok
 }
 
 // named returns the instance of an account that its parent, or the account if

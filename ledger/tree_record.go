@@ -88,9 +88,9 @@ func (s *State) noteRequester(i Instance) {
 	}
 }
 
-// outline returns what those see of an instance that requested it, or inside
+// Outline returns what those see of an instance that requested it, or inside
 // which it is: not where it may be placed, and why.
-func (i Instance) outline() Instance {
+func (i Instance) Outline() Instance {
 	return Instance{
 		ID: i.ID, Account: i.Account, Reference: i.Reference, Parent: i.Parent, Root: i.Root,
 		Release: i.Release, ReleaseName: i.ReleaseName, Type: i.Type, Parameters: i.Parameters, Shared: i.Shared, Host: i.Host,

@@ -22,6 +22,9 @@ func (in RequestInput) Check() error {
 	if err := checkReference(in.Reference); err != nil {
 		return err
 	}
+	if err := in.checkTree(); err != nil {
+		return Errorf(ErrInvalid, "request %s: %v", in.Reference, err)
+	}
 	if len(in.Release) > maxRelease {
 		return Errorf(ErrInvalid, "request %s: release has %d bytes, more than %d", in.Reference, len(in.Release), maxRelease)
 	}

@@ -76,7 +76,12 @@ type RequestInput struct {
 	MaxPrice string `json:"max_price,omitempty" maxLength:"24" pattern:"^[0-9]{1,12}([.][0-9]{1,6})?$" patternDescription:"a decimal number of credits with at most 6 decimals, such as 0.02" doc:"what an hour may cost at most, in credits; 0 is any"`
 
 	// Policy says which of the computers that will do is taken.
-	Policy string         `json:"policy,omitempty" enum:"default,pack,spread,cheapest" doc:"pack fills computers up, spread goes to sites where the account has least, cheapest where an hour of what it needs costs least"`
+	Policy string `json:"policy,omitempty" enum:"default,pack,spread,cheapest" doc:"pack fills computers up, spread goes to sites where the account has least, cheapest where an hour of what it needs costs least"`
+
+	// Parent and what follows are about trees and shared instances.
+	Parent string         `json:"parent,omitempty" maxLength:"2048" doc:"the instance that requests it, by reference or id (i12): its computer may ask, or its account"`
+	Scope  string         `json:"scope,omitempty" enum:"personal,public" doc:"whose shared instances it takes: of its own account, if not given, or anyone's"`
+	Keep   string         `json:"keep,omitempty" maxLength:"20" doc:"how long its data is kept when it is destroyed, such as 24h or 7d"`
 	Shared *bool          `json:"shared,omitempty" doc:"a place inside another instance; fixed when the instance is made"`
 	State  RequestedState `json:"state,omitempty" enum:"started,stopped,destroyed" doc:"started, for a new instance, if not given"`
 }
@@ -109,7 +114,23 @@ type Instance struct {
 	MaxPrice   string                     `json:"max_price,omitempty" doc:"what an hour may cost at most, in credits"`
 	Shared     bool                       `json:"shared"`
 
+	// Parent and Root are the instance that requested this one, and the first
+	// of its tree. Host is the instance inside which a shared one is.
+	Parent string `json:"parent,omitempty"`
+	Root   string `json:"root,omitempty"`
+	Host   string `json:"host,omitempty" doc:"by its id"`
+	Scope  string `json:"scope,omitempty" doc:"whose shared instances it takes: public is anyone's"`
+
 	RequestedState RequestedState `json:"requested_state" enum:"started,stopped,destroyed"`
+
+	// AskedState is what is asked of it, if the state of its parent forbids
+	// that.
+	AskedState RequestedState `json:"asked_state,omitempty"`
+
+	// Keep is how long its data is kept when it is destroyed, and KeptUntil
+	// when that ends, if it was.
+	Keep      string     `json:"keep,omitempty"`
+	KeptUntil *time.Time `json:"kept_until,omitempty"`
 
 	// State is what the computer last reported for this very request: after a
 	// change that the computer has not taken up yet it is not started, even
@@ -128,6 +149,7 @@ type Instance struct {
 	// Unreachable is since when the computer is lost, if it is.
 	Unreachable *time.Time `json:"unreachable,omitempty"`
 	Generation  uint64     `json:"generation" doc:"raised when what the partition must do changes"`
+	Timestamp   time.Time  `json:"timestamp" doc:"changes exactly when something changes that the instance can see"`
 	Created     time.Time  `json:"created"`
 	Changed     time.Time  `json:"changed"`
 
@@ -149,6 +171,7 @@ type Event struct {
 // A StateInput is the body of a change of state.
 type StateInput struct {
 	State RequestedState `json:"state" enum:"started,stopped,destroyed"`
+	Keep  string         `json:"keep,omitempty" maxLength:"20" doc:"how long the data of what is destroyed is kept, such as 24h or 7d"`
 }
 
 // A LogQuery says which part of the logs is wanted.

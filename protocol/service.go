@@ -15,6 +15,7 @@ type Service interface {
 	People
 	Accounts
 	Instances
+	Trees
 	Sessions
 	Money
 	History

@@ -5,8 +5,6 @@ import (
 	"context"
 	"iter"
 	"maps"
-	"slices"
-	"strings"
 
 	"github.com/slapmesh/slapmesh/protocol"
 )
@@ -16,6 +14,9 @@ func (c *caller) Request(_ context.Context, in protocol.RequestInput) (protocol.
 	key, err := c.key(protocol.Ref{Reference: in.Reference, Account: in.Account})
 	if err != nil {
 		return protocol.Instance{}, err
+	}
+	if in.Parent != "" {
+		key.Reference = in.Parent + "/" + in.Reference
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,7 +51,10 @@ func (c *caller) Request(_ context.Context, in protocol.RequestInput) (protocol.
 	i.Near, i.NearBy, i.Apart, i.ApartBy, i.MaxPrice = in.Near, in.NearBy, in.Apart, in.ApartBy, in.MaxPrice
 	i.Shared = in.Shared != nil && *in.Shared
 	i.Type = cmp.Or(in.Type, i.Type)
-	i.RequestedState = cmp.Or(in.State, i.RequestedState)
+	i.RequestedState, i.KeptUntil = cmp.Or(in.State, i.RequestedState), nil
+	if err := c.enter(key, &i, in); err != nil {
+		return protocol.Instance{}, err
+	}
 	c.put(key, i)
 	return i, nil
 }
@@ -125,9 +129,7 @@ func (c *caller) Instances(_ context.Context, q protocol.InstanceQuery) ([]proto
 			out = append(out, i)
 		}
 	}
-	slices.SortFunc(out, func(a, b protocol.Instance) int {
-		return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Reference, b.Reference))
-	})
+	protocol.SortTree(out)
 	return out, nil
 }
 

@@ -53,7 +53,15 @@ func (s *Server) instances() {
 		if err != nil {
 			return nil, err
 		}
-		i, err := v.SetState(ctx, protocol.Ref{Reference: in.Reference, Account: in.Account}, in.Body.State)
+		ref := protocol.Ref{Reference: in.Reference, Account: in.Account}
+		if in.Body.Keep == "" {
+			i, err := v.SetState(ctx, ref, in.Body.State)
+			return settle(ctx, v, wait, i, err)
+		}
+		if in.Body.State != protocol.RequestDestroyed {
+			return nil, protocol.Errorf(protocol.ErrInvalid, "keep %.40q: only what is destroyed is kept for a while", in.Body.Keep)
+		}
+		i, err := v.Destroy(ctx, ref, in.Body.Keep)
 		return settle(ctx, v, wait, i, err)
 	})
 

@@ -139,6 +139,8 @@ func TestBadBodies(t *testing.T) {
 		{"huma: garbage", "POST", "/v1/tokens", `{`, 400, ""},
 		{"huma: schema", "POST", "/v1/tokens", `{"role":"king"}`, 422, "role"},
 		{"huma: unknown field", "POST", "/v1/supplies", `{"release":"mariadb","x":1}`, 422, "unexpected property"},
+		{"a parameter of 10 MB", "POST", "/v1/instances", `{"reference":"a","release":"mariadb","parameters":{"x":"` + strings.Repeat("x", 10<<20) + `"}}`, 413, "more than"},
+		{"a parameter of 1 MB", "POST", "/v1/instances", `{"reference":"a","release":"mariadb","parameters":{"x":"` + strings.Repeat("x", 1<<20) + `"}}`, 422, "parameters have 1048579 bytes, more than 65536"},
 		{"huma: too large", "POST", "/v1/releases", `{"profile":"` + strings.Repeat("A", 2<<20) + `"}`, 413, "more than"},
 		{"many faults", "POST", "/v1/instances", `{"reference":"a"` + manyFields(10000) + `}`, 422, "unexpected property"},
 		{"huge name", "POST", "/v1/instances", `{"reference":"a","` + strings.Repeat("é", 1<<18) + `":1}`, 422, "…"},

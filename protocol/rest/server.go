@@ -72,6 +72,7 @@ func New(cfg Config) *Server {
 	s.history()
 	s.instances()
 	s.quotes()
+	s.trees()
 	s.streams()
 	s.slap()
 	s.mux.HandleFunc("/", s.unknown)

@@ -61,6 +61,16 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestLargeParameters: a parameter of 10 MB is refused before anybody is asked.
+func TestLargeParameters(t *testing.T) {
+	var out, complaint bytes.Buffer
+	in := strings.NewReader(`{"x": "` + strings.Repeat("x", 10<<20) + `"}`)
+	code := command.Main(t.Context(), config(in, &out, &complaint), []string{"request", "mariadb", "db1", "--params-file", "-"})
+	if want := "slapd request: --params-file -: more than 65536 bytes\n"; code != 1 || complaint.String() != want {
+		t.Errorf("code %d, %q, want %q", code, complaint.String(), want)
+	}
+}
+
 // An error that repeats the verb is printed with one of both.
 func TestSaysThingsOnce(t *testing.T) {
 	for _, tc := range []struct {

@@ -14,11 +14,12 @@ func listVerb() *verb {
 		name: "list", brief: "your instances",
 		options: func() []cli.Flag {
 			return []cli.Flag{
+				treeFlag("each below the one that requested it"),
 				&cli.BoolFlag{Name: "all", Usage: "of all accounts (operators only)"},
 				&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`: a project of yours, or any for operators"},
 			}
 		},
-		examples: []string{"slapd list", "slapd list --json"},
+		examples: []string{"slapd list", "slapd list --tree", "slapd list --json"},
 		run: func(ctx context.Context, i *invocation) error {
 			service, err := i.service()
 			if err != nil {
@@ -29,6 +30,10 @@ func listVerb() *verb {
 				return err
 			}
 			return i.show(instances, func(w io.Writer) {
+				if i.Bool("tree") {
+					i.printTrees(w, instances)
+					return
+				}
 				row(w, "REFERENCE", "RELEASE", "TYPE", "STATE", "HEALTHY", "COMPUTER", "PARTITION", "ADDRESS", "CHANGED")
 				for _, n := range instances {
 					name := n.Reference

@@ -26,6 +26,8 @@ func requestVerb() *verb {
 			"slapd request mariadb db2 --cores 2 --memory 4GiB --disk 10GiB --policy cheapest --max-price 0.05",
 			"slapd request mariadb db3 --apart db1 --apart db2 --apart-by site",
 			"slapd request redis cache --where 'cores >= 4 and not has gpu' --policy spread",
+			"slapd request mariadb db --parent shop",
+			"slapd request mariadb shop --shared --filter instance=db1",
 			"slapd request ./my-release test --params-file params.json",
 		},
 		run: func(ctx context.Context, i *invocation) error {
@@ -58,6 +60,7 @@ func (i *invocation) requestInput() (in protocol.RequestInput, err error) {
 		Release: i.args[0], Reference: i.args[1], Account: i.String("account"), Type: i.String("type"),
 		State: protocol.RequestedState(i.String("state")), ReplaceParameters: i.Bool("replace"),
 		Where: i.String("where"), Policy: i.String("policy"),
+		Parent: i.String("parent"), Scope: i.String("scope"), Keep: i.String("keep"),
 	}
 	if in.Filter, err = i.settings("filter"); err != nil {
 		return in, err
@@ -89,6 +92,9 @@ func (i *invocation) parameters() (map[string]json.RawMessage, error) {
 	out := map[string]json.RawMessage{}
 	if name := i.String("params-file"); name != "" {
 		data, err := i.file(name)
+		if protocol.CodeOf(err) == protocol.ErrInvalid {
+			err = protocol.Errorf(protocol.ErrInvalid, "--params-file %v", err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +145,10 @@ func requestFlags() []cli.Flag {
 		&cli.StringFlag{Name: "where", Usage: "only on a computer for which `EXPRESSION` holds, such as 'cores >= 4 and country in [FR, DE]'"},
 		&cli.StringFlag{Name: "policy", Usage: "`POLICY` is default, pack (fill computers up), spread (over sites, where you have least) or cheapest"},
 		&cli.StringFlag{Name: "state", Usage: "`STATE` is started, stopped or destroyed"},
-		&cli.BoolFlag{Name: "shared", Usage: "a place inside another instance"},
+		&cli.BoolFlag{Name: "shared", Usage: "a place inside another instance of the release; --filter instance=REF names that"},
+		&cli.StringFlag{Name: "scope", Usage: "take shared instances of `WHOM`: personal (your own) or public (anyone's)"},
+		&cli.StringFlag{Name: "parent", Usage: "`INSTANCE` requests it: it is named, started, stopped and destroyed with that"},
+		&cli.StringFlag{Name: "keep", Usage: "keep its data for a `WHILE`, such as 24h or 7d, when it is destroyed"},
 		accountFlag(),
 	}, needsFlags()...)
 }

@@ -65,6 +65,9 @@ func (i *invocation) printOutcome(w io.Writer, instance protocol.Instance) {
 	for _, k := range slices.Sorted(maps.Keys(instance.Connection)) {
 		row(w, "  "+k, instance.Connection[k])
 	}
+	if instance.KeptUntil != nil {
+		fmt.Fprintf(w, "  its data is kept until %s, and billed; start it to have it back\n", instance.KeptUntil.Local().Format(time.DateTime))
+	}
 	if !instance.Settled() && instance.State != protocol.StateError {
 		fmt.Fprintf(w, "  %s was requested: look with \"slapd show %s\"\n", instance.RequestedState, printable(instance.Reference))
 	}

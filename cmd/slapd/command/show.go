@@ -15,12 +15,19 @@ import (
 func showVerb() *verb {
 	return &verb{
 		name: "show", args: "REFERENCE", min: 1, max: 1, brief: "one instance: its state, its connection, what happened to it",
-		options:  func() []cli.Flag { return []cli.Flag{accountFlag()} },
-		examples: []string{"slapd show db1", "slapd show db1 --json"},
+		options:  func() []cli.Flag { return []cli.Flag{treeFlag("all instances of its tree"), accountFlag()} },
+		examples: []string{"slapd show db1", "slapd show shop/db", "slapd show shop --tree", "slapd show db1 --json"},
 		run: func(ctx context.Context, i *invocation) error {
 			service, err := i.service()
 			if err != nil {
 				return err
+			}
+			if i.Bool("tree") {
+				all, err := service.Tree(ctx, i.ref())
+				if err != nil {
+					return err
+				}
+				return i.show(all, func(w io.Writer) { i.printTrees(w, all) })
 			}
 			n, err := service.Instance(ctx, i.ref())
 			if err != nil {
@@ -47,6 +54,7 @@ func (i *invocation) printInstance(w io.Writer, n protocol.Instance) {
 	if n.Shared {
 		row(w, "shared", "yes")
 	}
+	i.printRelations(w, n)
 	row(w, "computer", n.ComputerName+" ("+n.Computer+"), partition "+n.Partition)
 	row(w, "address", n.Address+" "+pairs(n.Ports))
 	row(w, "needs", n.Needs)

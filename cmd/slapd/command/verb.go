@@ -71,6 +71,7 @@ func root() *verb {
 			statusVerb(), membersVerb(), computersVerb(), computerVerb(), releasesVerb(),
 			tokenVerb(), userVerb(), projectVerb(), supplyVerb(),
 			requestVerb(), quoteVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
+			renameVerb(), bangVerb(), moveVerb(),
 			logsVerb(), execVerb(),
 			priceVerb(), statementVerb(), payVerb(), limitVerb(), reviewVerb(), termsVerb(), invoiceVerb(), ledgerVerb(),
 			leaveVerb(), versionVerb(),

@@ -15,7 +15,7 @@ import (
 
 func wireInstance(v *ledger.State, i ledger.Instance) protocol.Instance {
 	out := protocol.Instance{
-		Reference:      string(i.Reference),
+		Reference:      v.Path(i),
 		Account:        string(i.Account),
 		ID:             uint64(i.ID),
 		Release:        i.ReleaseName,
@@ -46,6 +46,7 @@ func wireInstance(v *ledger.State, i ledger.Instance) protocol.Instance {
 	if i.MaxPrice != 0 {
 		out.MaxPrice = i.MaxPrice.String()
 	}
+	wireTree(v, i, &out)
 	if i.Address.IsValid() {
 		out.Address = i.Address.String()
 	}

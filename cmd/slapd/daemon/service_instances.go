@@ -21,11 +21,7 @@ func (s *service) Request(ctx context.Context, in protocol.RequestInput) (protoc
 	if err != nil {
 		return protocol.Instance{}, err
 	}
-	i, ok := v.InstanceByReference(c.Account, c.Reference)
-	if !ok {
-		return protocol.Instance{}, notFound(in.Reference)
-	}
-	return s.shown(v, i), nil
+	return s.found(v, c)
 }
 
 // A finder finds the release that a request names.
@@ -34,26 +30,35 @@ type finder func(ctx context.Context, v *ledger.State, account ledger.AccountNam
 // request returns the command that in means, and the release it names.
 func (s *service) request(ctx context.Context, in protocol.RequestInput, find finder) (ledger.Request, resolved, error) {
 	v := s.books.View()
-	account, err := s.account(v, in.Account, ledger.RightInstances)
+	t, err := s.target(v, in)
 	if err != nil {
 		return ledger.Request{}, resolved{}, err
 	}
-	was, exists := v.InstanceByReference(account, ledger.Reference(in.Reference))
-	exists = exists && !was.Settled()
-	found, err := find(ctx, v, account, in.Release, was, exists)
+	found, err := find(ctx, v, t.account, in.Release, t.was, t.exists)
 	if err != nil {
 		return ledger.Request{}, found, err
 	}
-	if err := s.check(ctx, found, in, was, exists); err != nil {
+	if err := s.check(ctx, found, in, t.was, t.exists); err != nil {
 		return ledger.Request{}, found, err
+	}
+	keep, err := protocol.ParseKeep(in.Keep)
+	if err != nil {
+		return ledger.Request{}, found, err
+	}
+	shared := t.exists && t.was.Shared // fixed
+	if in.Shared != nil {
+		shared = *in.Shared
 	}
 	most, err := credits(in.MaxPrice)
 	if err != nil {
 		return ledger.Request{}, found, err
 	}
 	return ledger.Request{
-		Account:           account,
-		Reference:         ledger.Reference(in.Reference),
+		Account:           t.account,
+		Reference:         t.reference,
+		Parent:            t.parent,
+		Scope:             ledger.Scope(in.Scope),
+		Keep:              keep,
 		Release:           found.digest,
 		Pinned:            found.pinned,
 		Type:              in.Type,
@@ -67,7 +72,7 @@ func (s *service) request(ctx context.Context, in protocol.RequestInput, find fi
 		Affinity:          ledgerAffinity(in),
 		MaxPrice:          most,
 		ReplaceNeeds:      in.ReplaceNeeds,
-		Shared:            in.Shared != nil && *in.Shared,
+		Shared:            shared,
 		State:             ledger.InstanceState(in.State),
 		Avoid:             s.silent(),
 	}, found, nil
@@ -107,14 +112,15 @@ func (s *service) Instances(_ context.Context, q protocol.InstanceQuery) ([]prot
 	}
 	out := []protocol.Instance{}
 	for i := range found {
-		if !i.Settled() && (q.Reference == "" || q.Reference == string(i.Reference)) {
+		if !i.Settled() {
 			out = append(out, s.shown(v, i))
 		}
 	}
+	protocol.SortTree(out)
 	return out, nil
 }
 
-// selected iterates over the instances of the accounts that q names.
+// selected iterates over the instances that q names.
 func (s *service) selected(v *ledger.State, q protocol.InstanceQuery) (iter.Seq[ledger.Instance], error) {
 	if q.All {
 		if err := s.operator(v, "all instances"); err != nil {
@@ -133,6 +139,13 @@ func (s *service) selected(v *ledger.State, q protocol.InstanceQuery) (iter.Seq[
 	account, err := s.account(v, q.Account, ledger.RightRead)
 	if err != nil {
 		return nil, err
+	}
+	if q.Reference != "" {
+		return func(yield func(ledger.Instance) bool) {
+			if i, ok := v.InstanceByReference(account, ledger.Reference(q.Reference)); ok {
+				yield(i)
+			}
+		}, nil
 	}
 	return v.Instances(account), nil
 }
@@ -174,15 +187,20 @@ func (s *service) Instance(_ context.Context, ref protocol.Ref) (protocol.Instan
 
 // SetState implements [protocol.Instances].
 func (s *service) SetState(ctx context.Context, ref protocol.Ref, state protocol.RequestedState) (protocol.Instance, error) {
+	return s.setState(ctx, ref, ledger.SetState{State: ledger.InstanceState(state)})
+}
+
+func (s *service) setState(ctx context.Context, ref protocol.Ref, c ledger.SetState) (protocol.Instance, error) {
 	account, err := s.account(s.books.View(), ref.Account, ledger.RightInstances)
 	if err != nil {
 		return protocol.Instance{}, err
 	}
-	v, err := s.propose(ctx, ledger.SetState{Account: account, Reference: ledger.Reference(ref.Reference), State: ledger.InstanceState(state)})
+	c.Account, c.Reference = account, ledger.Reference(ref.Reference)
+	v, err := s.propose(ctx, c)
 	if err != nil {
 		return protocol.Instance{}, err
 	}
-	i, ok := v.InstanceByReference(account, ledger.Reference(ref.Reference))
+	i, ok := v.InstanceByReference(account, c.Reference)
 	if !ok {
 		return protocol.Instance{}, notFound(ref.Reference)
 	}
@@ -225,9 +243,6 @@ func (s *service) watch(ctx context.Context, q protocol.InstanceQuery, yield fun
 			return err
 		}
 		for i := range found {
-			if q.Reference != "" && q.Reference != string(i.Reference) {
-				continue
-			}
 			was, known := told[i.ID]
 			if known && was.Changed.Equal(i.Changed) && was.State == i.State && was.Reason == i.Reason || !known && i.Settled() && q.Reference == "" {
 				continue

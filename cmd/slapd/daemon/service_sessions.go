@@ -72,8 +72,11 @@ func sessionError(what string, ref protocol.Ref, err error) error {
 }
 
 // accountRef names an instance fully, for a peer to which the caller's
-// account means nothing.
+// account means nothing, and which may not know what is above a child.
 func accountRef(i ledger.Instance) protocol.Ref {
+	if i.Parent != 0 {
+		return protocol.Ref{Reference: i.ID.String(), Account: string(i.Account)}
+	}
 	return protocol.Ref{Reference: string(i.Reference), Account: string(i.Account)}
 }
 
@@ -89,6 +92,8 @@ func (s *service) host(ref protocol.Ref, what string, need ledger.Rights) (ledge
 	switch c, _ := v.Computer(i.Computer); {
 	case i.Settled():
 		return i, nil, protocol.Errorf(protocol.ErrNotFound, "%s %s: it was destroyed", what, ref.Reference)
+	case i.Shared:
+		return i, nil, protocol.Errorf(protocol.ErrConflict, "%s %s: it is shared, and has nothing of its own to look into: %s, inside which it is, has", what, ref.Reference, i.Host)
 	case peer == s.mesh.Self():
 		return i, nil, nil
 	case s.caller.remote:

@@ -1,12 +1,13 @@
 // Package meter measures what the partitions of this computer use and tells
 // the ledger, which bills it.
 //
-// A [Source] reads what the kernel accounts to one XX The [Meter] reads every source every few seconds. Two
-// readings and the time between them are an amount: counters by their
-// difference, memory and disk as the area below the line from one to the
-// other. Amounts add up in the open period until it is closed: then they are
-// a numbered, signed [ledger.UsageReport] in a spool on disk, which a
-// [Sender] empties when the ledger can be reached.
+// A [Source] reads what the kernel accounts to one instance. The [Meter] reads
+// every source every few seconds. Two readings and the time between them are
+// an amount: counters by their difference, memory and disk as the area below
+// the line from one to the other. Amounts add up in the open period until it
+// is closed: then they are a numbered, signed [ledger.UsageReport] in a spool
+// on disk, which a [Sender] empties when the ledger can be reached. A [Poller]
+// asks instances aside for what they count themselves.
 //
 // # Nothing is lost, nothing is billed twice
 //
@@ -20,6 +21,6 @@
 //
 // # Elsewhere
 //
-// Package kernel has the source for Linux. What usage costs and whether a report is believed is decided by the ledger.
-// DESIGN.md has the formats, the decisions and the figures.
+// Package kernel has the source for Linux. What usage costs and whether a
+// report is believed is decided by the ledger. DESIGN.md has the formats, the decisions and the figures.
 package meter

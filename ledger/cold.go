@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"sync/atomic"
+	"sync/atomic" //nolint:depguard // readers share rows that are forgotten as values meanwhile
 )
 
 // A mesh has a million instances, of which few change at a time. Rows of the

@@ -204,17 +204,31 @@ func (s *State) tally(account AccountName, more Tally) {
 	if more == (Tally{}) {
 		return
 	}
-	k, t := Key{A: string(account)}, s.Tally(account)
-	t.Instances += more.Instances
-	t.Needs = t.Needs.plus(more.Needs)
-	t.Computers += more.Computers
-	t.Projects += more.Projects
-	t.bills += more.bills
+	if s.loading != nil { // a million rows of a few accounts
+		if s.counted == nil {
+			s.counted = make(map[AccountName]Tally)
+		}
+		s.counted[account] = s.counted[account].plus(more)
+		return
+	}
+	k, t := Key{A: string(account)}, s.Tally(account).plus(more)
 	if t == (Tally{}) {
 		s.tallies.Delete(k)
 		return
 	}
 	s.tallies.Set(k, &row[Tally]{value: t})
+}
+
+// settleTallies adds what the rows of a snapshot stand for.
+func (s *State) settleTallies() {
+	for account, more := range s.counted {
+		s.tally(account, more)
+	}
+	s.counted = nil
+}
+
+func (t Tally) plus(u Tally) Tally {
+	return Tally{t.Instances + u.Instances, t.Needs.plus(u.Needs), t.Computers + u.Computers, t.Projects + u.Projects, t.bills + u.bills}
 }
 
 // minus returns what takes t away again.

@@ -81,6 +81,7 @@ func (s *State) storeBlocks(order <-chan *parsedBlock) (last snapshotBlock, err 
 			last = b.block
 		}
 	}
+	s.settleTallies()
 	return last, nil
 }
 

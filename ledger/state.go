@@ -63,6 +63,7 @@ type State struct {
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
 	profileSize int64
+	counted     map[AccountName]Tally // of the rows that a snapshot is putting
 
 	hot hotSet // rows that are kept as values besides
 

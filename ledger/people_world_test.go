@@ -144,7 +144,7 @@ func (w *world) withinQuotas(events []Event) {
 			if most, ok := a.Quota.Get(QuotaInstances); ok && w.Tally(a.Name).Instances > most {
 				w.Fatalf("%v: %s may have %d and has %+v", e, a.Name, most, w.Tally(a.Name))
 			}
-			if most, ok := a.Quota.Get(QuotaCores); ok && w.Tally(a.Name).Needs.Cores > most {
+			if most, ok := a.Quota.Get(QuotaCores); ok && e.Instance.Needs.Cores > 0 && w.Tally(a.Name).Needs.Cores > most { // who needs none adds none
 				w.Fatalf("%v: %s may have %d thousandths of a core and has %+v", e, a.Name, most, w.Tally(a.Name))
 			}
 		case TokenCreated:

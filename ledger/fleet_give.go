@@ -86,7 +86,7 @@ func (c GiveComputer) decide(s *State, x Context) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWord("give computer: account", string(c.Account), MaxName); err != nil {
+	if err := checkWord("account", string(c.Account), MaxName); err != nil {
 		return nil, err
 	}
 	if a, ok := s.Account(c.Account); !ok || !a.Deleted.IsZero() {

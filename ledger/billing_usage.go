@@ -183,6 +183,9 @@ func (s *State) checkUsage(r UsageReport, meter Meter) error {
 		case len(e.Usage.Metrics) > MaxMetrics:
 			return wrong("instance %s: %d metrics, at most %d", e.Instance, len(e.Usage.Metrics), MaxMetrics)
 		}
+		if err := s.checkMetrics(c, e.Usage.Metrics); err != nil {
+			return wrong("instance %s: %v", e.Instance, err)
+		}
 		if core += e.Usage.Core; core < e.Usage.Core {
 			return wrong("the core time is out of range")
 		}
@@ -217,4 +220,25 @@ func byteSeconds(bytes int64, period time.Duration) uint64 {
 	}
 	most, _ := bits.Div64(hi, lo, milli)
 	return most
+}
+
+// checkMetrics refuses metrics that nobody could read, or more of them than a
+// bill has.
+func (s *State) checkMetrics(c Charge, metrics map[string]uint64) error {
+	if !s.knowsProjects() {
+		return nil
+	}
+	known := len(c.Used.Metrics)
+	for _, name := range sortedKeys(metrics) {
+		if err := checkName("metric", name, MaxName); err != nil {
+			return err
+		}
+		if _, ok := c.Used.Metrics[name]; !ok {
+			known++
+		}
+	}
+	if known > MaxMetrics {
+		return refuse(ErrInvalid, "%d metrics on one bill, at most %d", known, MaxMetrics)
+	}
+	return nil
 }

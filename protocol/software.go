@@ -22,6 +22,7 @@ const MaxProfile = 1 << 20
 // PublishInput carries a release's profile as its canonical archive.
 type PublishInput struct {
 	Profile []byte `json:"profile" maxLength:"1398104"`
+	Account string `json:"account,omitempty" maxLength:"64" doc:"the publisher: the caller, if not given, a project of the caller, or another for operators"`
 }
 
 // A SupplyState is what an order for software says.

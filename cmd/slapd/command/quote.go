@@ -29,7 +29,7 @@ func quoteVerb() *verb {
 			if err != nil {
 				return err
 			}
-			if in.Release, err = i.release(ctx, service, in.Release); err != nil {
+			if in.Release, err = i.release(ctx, service, in.Release, in.Account); err != nil {
 				return err
 			}
 			q, err := service.Quote(ctx, in)

@@ -10,9 +10,9 @@ import (
 )
 
 // release returns how the peer is to name a release. A folder is read here,
-// where its author sits, and published: the peer may be elsewhere, and may not
-// read what its user can.
-func (i *invocation) release(ctx context.Context, service protocol.Service, name string) (string, error) {
+// where its author sits, and published by an account: the peer may be
+// elsewhere, and may not read what its user can.
+func (i *invocation) release(ctx context.Context, service protocol.Service, name, account string) (string, error) {
 	if !isFolder(name) {
 		return name, nil
 	}
@@ -23,7 +23,7 @@ func (i *invocation) release(ctx context.Context, service protocol.Service, name
 	if err != nil {
 		return "", err
 	}
-	r, err := service.Publish(ctx, protocol.PublishInput{Profile: profile})
+	r, err := service.Publish(ctx, protocol.PublishInput{Profile: profile, Account: account})
 	return r.Digest, err
 }
 

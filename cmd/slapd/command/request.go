@@ -43,7 +43,7 @@ func requestVerb() *verb {
 			if err != nil {
 				return err
 			}
-			if in.Release, err = i.release(ctx, service, in.Release); err != nil {
+			if in.Release, err = i.release(ctx, service, in.Release, in.Account); err != nil {
 				return err
 			}
 			instance, err := service.Request(ctx, in)

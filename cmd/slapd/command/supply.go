@@ -31,7 +31,7 @@ func supplyVerb() *verb {
 			if len(i.args) == 0 {
 				return i.listSupplies(ctx, service)
 			}
-			release, err := i.release(ctx, service, i.args[0])
+			release, err := i.release(ctx, service, i.args[0], "")
 			if err != nil {
 				return err
 			}

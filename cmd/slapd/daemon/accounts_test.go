@@ -13,6 +13,7 @@ import (
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/partition/release"
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
@@ -80,6 +81,11 @@ func (w *world) project(a *testPeer) {
 func (w *world) reads(who string, c protocol.Service, ref protocol.Ref, sees, secrets, owner bool) {
 	w.t.Helper()
 	ctx := w.t.Context()
+	bundle, err := release.NewBundle(map[string][]byte{"release.star": []byte("release(name = \"own\", version = \"1\", sources = [debian(\"memcached\")])\n\ndef instance(i):\n  pass\n")})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	profile := bundle.Encode()
 	check := func(what string, may bool, err error) {
 		w.t.Helper()
 		if may != (err == nil) || !may && !errors.Is(err, protocol.ErrForbidden) && !errors.Is(err, protocol.ErrNotFound) {
@@ -126,6 +132,8 @@ func (w *world) reads(who string, c protocol.Service, ref protocol.Ref, sees, se
 	check("project", sees, err)
 	_, err = c.SetProjectMember(ctx, ref.Account, "vera", protocol.ProjectMemberInput{Role: protocol.ProjectViewer})
 	check("member", owner, err)
+	_, err = c.Publish(ctx, protocol.PublishInput{Profile: profile, Account: ref.Account})
+	check("publish", secrets, err)
 	projects, err := c.Projects(ctx)
 	if err != nil || (len(projects) == 1) != sees {
 		w.t.Errorf("%s sees projects %v: %v", who, projects, err)

@@ -125,13 +125,6 @@ func unknownRelease(v *ledger.State, named string) error {
 	return protocol.Errorf(protocol.ErrNotFound, "release %s: not known; there are %s, or give the folder of a profile (./%s)", named, strings.Join(names, ", "), named)
 }
 
-// publish puts a profile into the ledger.
-func (s *service) publish(ctx context.Context, b *release.Bundle, r *release.Release) (ledger.ReleaseDigest, error) {
-	c := publishing(b, r)
-	_, err := s.propose(ctx, c)
-	return c.Digest, err
-}
-
 // publishing returns the command that puts a profile into the ledger.
 func publishing(b *release.Bundle, r *release.Release) ledger.Publish {
 	data := b.Encode()
@@ -150,11 +143,19 @@ func (s *service) Publish(ctx context.Context, in protocol.PublishInput) (protoc
 	if err != nil {
 		return protocol.Release{}, protocol.Errorf(protocol.ErrInvalid, "publish: %v", err)
 	}
-	digest, err := s.publish(ctx, bundle, r)
+	who, err := s.who(s.books.View())
 	if err != nil {
 		return protocol.Release{}, err
 	}
-	published, ok := s.books.View().Release(digest)
+	c := publishing(bundle, r)
+	if in.Account != string(who.Account) { // older voters know of no other publisher
+		c.Account = ledger.AccountName(in.Account)
+	}
+	v, err := s.propose(ctx, c)
+	if err != nil {
+		return protocol.Release{}, err
+	}
+	published, ok := v.Release(c.Digest)
 	if !ok {
 		return protocol.Release{}, fmt.Errorf("publish %s: published, but not in the ledger", r.Name)
 	}

@@ -111,9 +111,6 @@ func (c Request) mayHave(s *State, p Principal, account AccountName) error {
 	if err := s.withinQuota(account, what, QuotaInstances, s.Tally(account).Instances, 1); err != nil {
 		return err
 	}
-	if c.Shared {
-		return nil // its host needs
-	}
 	parent, _ := s.Instance(c.Parent)
 	unsaid := c.Shared || c.Parent != 0 && s.runs(p, parent) // a profile does not know of quotas
 	return s.mayNeed(account, what, !unsaid, Needs{}, c.Needs)

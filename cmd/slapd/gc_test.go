@@ -28,3 +28,11 @@ func TestTuneGC(t *testing.T) {
 	}
 	runtime.KeepAlive(large)
 }
+
+func TestGrowthOf(t *testing.T) {
+	for live, want := range map[uint64]int{0: smallGrowth, smallHeap: usualGrowth, largeHeap: usualGrowth, largeHeap + 1: largeGrowth, 1 << 30: largeGrowth} {
+		if got := growthOf(live); got != want {
+			t.Errorf("a heap of %d MiB grows by %d %%, want %d", live>>20, got, want)
+		}
+	}
+}

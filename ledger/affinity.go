@@ -167,21 +167,6 @@ func (s *State) computerOf(i Instance, ref Reference) (Computer, bool) {
 	return s.Computer(other.Computer)
 }
 
-// beside lists the computers of the instances that one more of the account is
-// to be spread from.
-func (s *State) beside(account AccountName, policy placement.Policy) []string {
-	if policy != placement.Spread {
-		return nil
-	}
-	var out []string
-	for i := range s.Instances(account) {
-		if !i.Settled() && !i.Shared {
-			out = append(out, string(i.Computer))
-		}
-	}
-	return out
-}
-
 // reattach notes what an instance is to be near to and apart from, and the
 // highest price, if it is so where it is.
 func (c Request) reattach(s *State, x Context, was Instance, now *Instance, release Release) error {

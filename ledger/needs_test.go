@@ -112,3 +112,44 @@ func (c Computer) lacks(more Needs) bool {
 	has := c.Capacity()
 	return over(has.Cores, c.Reserved.Cores, more.Cores) || over(has.Memory, c.Reserved.Memory, more.Memory) || over(has.Disk, c.Reserved.Disk, more.Disk)
 }
+
+// checkSpread says what is wrong with how many instances of an account each
+// computer is thought to hold.
+func (w *world) checkSpread() error {
+	want := make(map[Key]int64)
+	for i := range w.AllInstances() {
+		if !i.Settled() {
+			want[Key{A: string(i.Account), B: string(i.Computer)}]++
+		}
+	}
+	for k, n := range w.spreads.All() {
+		if want[k] != n {
+			return fmt.Errorf("%s is thought to have %d instances on %s, it has %d", k.A, n, k.B, want[k])
+		}
+		delete(want, k)
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("nobody counts %v", want)
+	}
+	return nil
+}
+
+// checkPlaced fails if events that were recorded took more than there is, or
+// placed something where nothing is to come.
+func (w *world) checkPlaced(events []Event, more map[ComputerID]Needs) {
+	w.Helper()
+	for id, needs := range more {
+		if c, _ := w.Computer(id); c.lacks(needs) {
+			w.Fatalf("%s has reserved %s of %s", id, c.Reserved, c.Capacity())
+		}
+	}
+	for _, e := range events {
+		if moved, ok := e.(Relocated); ok {
+			e = moved.Allocated
+		}
+		e, ok := e.(Allocated)
+		if c, _ := w.Computer(e.Instance.Computer); ok && !e.Instance.Shared && (c.Drained || c.Retired || c.Scope == ScopeClosed) {
+			w.Fatalf("%s was placed on %+v", e.Instance.Reference, c)
+		}
+	}
+}

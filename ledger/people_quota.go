@@ -222,6 +222,7 @@ func (s *State) settleTallies() {
 		s.tally(account, more)
 	}
 	s.counted = nil
+	s.settleSpread()
 }
 
 func (t Tally) plus(u Tally) Tally {

@@ -118,20 +118,7 @@ func (f *followed) ask(p Principal, c Command) ([]Event, error) {
 	events, err := f.Decide(c, Context{at, p})
 	more := f.takesMore(events)
 	changes := f.Evolve(events...)
-	for id, needs := range more {
-		if c, _ := f.Computer(id); c.lacks(needs) {
-			f.Fatalf("%s has reserved %s of %s", id, c.Reserved, c.Capacity())
-		}
-	}
-	for _, e := range events {
-		if moved, ok := e.(Relocated); ok {
-			e = moved.Allocated
-		}
-		e, ok := e.(Allocated)
-		if c, _ := f.Computer(e.Instance.Computer); ok && !e.Instance.Shared && (c.Drained || c.Retired || c.Scope == ScopeClosed) {
-			f.Fatalf("%s was placed on %+v", e.Instance.Reference, c)
-		}
-	}
+	f.checkPlaced(events, more)
 	for _, id := range viewers {
 		f.pending[id] = append(f.pending[id], changes...)
 	}
@@ -259,6 +246,9 @@ func (w *world) check() error {
 		}
 	}
 	if err := w.checkMoney(); err != nil {
+		return err
+	}
+	if err := w.checkSpread(); err != nil {
 		return err
 	}
 	if err := w.checkTrees(); err != nil {

@@ -59,11 +59,13 @@ type State struct {
 	upcoming    table.Table[Key, InstanceID] // when, who: prices of computers that are not in force yet
 	memberOf    table.Table[Key, InstanceID] // account, project; the value says nothing
 	tallies     table.Table[Key, stored]     // by account
+	spreads     table.Table[Key, int64]      // account, computer: how many instances
 	places      placement.Index
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     []byte   // the bytes of the row that a snapshot is putting
 	profileSize int64
 	counted     map[AccountName]Tally // of the rows that a snapshot is putting
+	spreading   map[Key]int64         // the same
 
 	hot hotSet // rows that are kept as values besides
 
@@ -159,6 +161,7 @@ func NewState() *State {
 		members:    newRows[Membership](tableMembers),
 		memberOf:   table.New[Key, InstanceID](Key.Compare),
 		tallies:    table.New[Key, stored](Key.Compare),
+		spreads:    table.New[Key, int64](Key.Compare),
 		places:     placement.New(),
 	}
 }
@@ -212,6 +215,7 @@ func (s *State) Copy() *State {
 	c.members = s.members.copy()
 	c.memberOf = s.memberOf.Copy()
 	c.tallies = s.tallies.Copy()
+	c.spreads = s.spreads.Copy()
 	c.places = s.places.Copy()
 	c.changes, c.chronicled, c.facts, c.hot = nil, false, nil, hotSet{}
 	return &c

@@ -183,6 +183,7 @@ func supplyKey(id ComputerID, d ReleaseDigest) Key { return Key{A: string(id), B
 func (s *State) setInstance(i Instance) {
 	old, replaced := put(s, &s.instances, Key{N: uint64(i.ID)}, i)
 	s.relink(old, i)
+	s.respread(old, i)
 	if !replaced {
 		s.tally(i.Account, i.tally())
 	}
@@ -215,6 +216,7 @@ func (i Instance) sameIndexes(was Instance) bool {
 func (s *State) dropInstance(id InstanceID) {
 	if old, ok := drop(s, &s.instances, Key{N: uint64(id)}); ok {
 		s.tally(old.Account, old.tally().minus())
+		s.respread(old, Instance{})
 		s.unlink(old)
 		s.unindexInstance(old)
 	}

@@ -58,7 +58,7 @@ func BenchmarkChoose(b *testing.B) {
 			{name: "set", expr: `country in [k1, k3] and arch = arm64`, needs: needs},
 			{name: "number", expr: `memory_free >= 40GiB and disk > 1GiB`, needs: needs},
 		} {
-			w := placement.Want{Reference: "db1", Account: "bob", Policy: policy, Needs: c.needs, Beside: []string{"c00001", "c00002"}}
+			w := placement.Want{Reference: "db1", Account: "bob", Policy: policy, Needs: c.needs, Beside: []placement.Held{{"c00001", 1}, {"c00002", 1}}}
 			if c.expr != "" {
 				e, err := placement.ParseFilter(c.expr)
 				if err != nil {

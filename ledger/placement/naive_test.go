@@ -78,10 +78,10 @@ func (f fleet) ranked(w placement.Want) []string {
 			sites[c.Site()].free += c.Free
 		}
 	}
-	for _, id := range w.Beside {
-		if c, ok := f.all[id]; ok {
-			beside[id]++
-			sites[c.Site()].beside++
+	for _, h := range w.Beside {
+		if c, ok := f.all[h.Computer]; ok {
+			beside[h.Computer] += h.Instances
+			sites[c.Site()].beside += h.Instances
 		}
 	}
 	yes := func(b bool) int { return map[bool]int{true: 0, false: 1}[b] }
@@ -199,7 +199,9 @@ func (r source) want(id func() string) placement.Want {
 		w.NotSites, w.NotLabels = r.some(3, r.site), []placement.Label{{"network", "n1"}}
 	}
 	if r.chance(2) {
-		w.Beside = r.some(5, id)
+		for _, id := range r.some(5, id) {
+			w.Beside = append(w.Beside, placement.Held{id, 1 + r.IntN(3)/2})
+		}
 	}
 	return w
 }

@@ -229,9 +229,15 @@ type Want struct {
 	NotHosts     []string
 	NotLabels    []Label // such as the networks of others
 
-	// Beside names the computers, once for each instance, that hold what a
-	// spread instance is to be spread from.
-	Beside []string
+	// Beside says which computers hold what a spread instance is to be spread
+	// from.
+	Beside []Held
+}
+
+// Held is how many instances a computer holds.
+type Held struct {
+	Computer  string
+	Instances int
 }
 
 // A Label is one label of a computer.

@@ -71,10 +71,10 @@ func (x *Index) newSearch(w *Want, most int) *search {
 	slices.SortFunc(s.filter, func(a, b Label) int { return cmp.Compare(a.Key, b.Key) })
 	if len(w.Beside) > 0 {
 		s.beside, s.shares = make(map[string]int), make(map[string]int)
-		for _, id := range w.Beside {
-			if e, ok := x.candidates.Get(id); ok {
-				s.beside[id]++
-				s.shares[e.site]++
+		for _, h := range w.Beside {
+			if e, ok := x.candidates.Get(h.Computer); ok {
+				s.beside[h.Computer] += h.Instances
+				s.shares[e.site] += h.Instances
 			}
 		}
 	}

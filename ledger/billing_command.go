@@ -37,7 +37,7 @@ func (c SetPrice) decide(s *State, x Context) ([]Event, error) {
 		return nil, err
 	}
 	if _, ok := s.Account(account); !ok {
-		return nil, refuse(ErrNotFound, "price: account %s is not known", account)
+		return nil, refuse(ErrNotFound, "price: account %s is not known", account.plain())
 	}
 	if c.Release != "" {
 		if err := checkName("release", c.Release, MaxLabel); err != nil {
@@ -125,7 +125,7 @@ func (c Pay) decide(s *State, x Context) ([]Event, error) {
 	}
 	for _, name := range []AccountName{from, c.To} {
 		if a, ok := s.Account(name); (!ok || !a.Deleted.IsZero() && !x.Principal.Operator) && name != MintAccount && name != MeshAccount {
-			return nil, refuse(ErrNotFound, "pay: account %s is not known", name)
+			return nil, refuse(ErrNotFound, "pay: account %s is not known", name.plain())
 		}
 	}
 	if w := s.Wallet(from); w.Limited && w.Free() < c.Sum && !x.Principal.Operator {
@@ -160,9 +160,9 @@ func (c SetLimit) decide(s *State, x Context) ([]Event, error) {
 	}
 	switch _, ok := s.Account(c.Account); {
 	case !x.Principal.Operator:
-		return nil, refuse(ErrForbidden, "limit of %s: only an operator sets limits", c.Account)
+		return nil, refuse(ErrForbidden, "limit of %s: only an operator sets limits", c.Account.plain())
 	case !ok:
-		return nil, refuse(ErrNotFound, "limit: account %s is not known", c.Account)
+		return nil, refuse(ErrNotFound, "limit: account %s is not known", c.Account.plain())
 	case c.Limit < 0 || c.Limit > maxBalance:
 		return nil, refuse(ErrInvalid, "limit of %s: %s credits: 0 to %s expected", c.Account, c.Limit, maxBalance)
 	case !c.Limited && c.Limit != 0:

@@ -1,6 +1,9 @@
 package ledger
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // CreateProject makes a project, whose first owner is the caller's account
 // or, if an operator names one, another.
@@ -144,6 +147,9 @@ func (c RemoveMember) decide(s *State, x Context) ([]Event, error) {
 	if account == "" {
 		account = x.Principal.Account
 	}
+	if err := cmp.Or(checkWord("project", string(c.Project), MaxName), checkWord("member", string(account), MaxName)); err != nil {
+		return nil, err
+	}
 	was, member := s.Member(c.Project, account)
 	if leaves := account == x.Principal.Account && x.Principal.Rights.Has(RightAdmin); !leaves {
 		if _, err := s.ActFor(x.Principal, c.Project, RightAdmin); err != nil {
@@ -169,6 +175,9 @@ func (DeleteProject) Kind() string { return "delete-project" }
 
 func (c DeleteProject) decide(s *State, x Context) ([]Event, error) {
 	if err := s.peopled("project"); err != nil {
+		return nil, err
+	}
+	if err := checkWord("project", string(c.Name), MaxName); err != nil {
 		return nil, err
 	}
 	a, ok := s.Account(c.Name)

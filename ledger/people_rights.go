@@ -1,6 +1,9 @@
 package ledger
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Rights are what a principal may do for an account.
 type Rights uint8
@@ -91,11 +94,19 @@ func (s *State) memberMay(p Principal, project AccountName, need Rights) error {
 	m, ok := s.Member(project, p.Account)
 	switch {
 	case !ok:
-		return refuse(ErrForbidden, "account %s: you act for %s, which does not belong to it; only an operator acts for others", project, p.Account)
+		return refuse(ErrForbidden, "account %s: you act for %s, which does not belong to it; only an operator acts for others", project.plain(), p.Account)
 	case m.Role.Rights().Has(need):
 		return nil
 	}
 	return refuse(ErrForbidden, "project %s: %s is a %s of it, and this takes %s: ask an owner", project, p.Account, m.Role, takes(need))
+}
+
+// plain returns a name that was not checked as a refusal may show it.
+func (a AccountName) plain() string {
+	if len(a) > MaxName || !printable(string(a)) {
+		return fmt.Sprintf("%.40q", string(a))
+	}
+	return string(a)
 }
 
 // takes says which roles have a right.

@@ -188,6 +188,17 @@ func TestPeopleRefusals(t *testing.T) {
 		"member that is a project":         {SetMember{"acme", "acme", RoleOwner}, ErrInvalid},
 		"member with an unknown role":      {SetMember{"acme", "zoe", "king"}, ErrInvalid},
 		"member without a role":            {SetMember{"acme", "zoe", ""}, ErrInvalid},
+		"member of a strange project":      {SetMember{"ac\x1b[31mme", "zoe", RoleViewer}, ErrNotFound},
+		"strange member removed":           {RemoveMember{"acme", "z\u202eoe"}, ErrInvalid},
+		"member of a strange one removed":  {RemoveMember{"acme\x00", "zoe"}, ErrInvalid},
+		"strange project deleted":          {DeleteProject{"acm\u00e9"}, ErrInvalid},
+		"project without a name deleted":   {DeleteProject{}, ErrInvalid},
+		"strange name disabled":            {DisableAccount{"zo\x07e", true}, ErrNotFound},
+		"strange operator":                 {SetOperator{"zo\u200be", true}, ErrNotFound},
+		"quota of a strange name":          {SetQuota{"ac\nme", Quota{Instances: number(1)}}, ErrNotFound},
+		"token for a strange account":      {token(CreateToken{Role: RoleUser, Account: "z\x00"}), ErrInvalid},
+		"token for a strange project":      {token(CreateToken{Role: RoleUser, Project: "ac\x7fme"}), ErrNotFound},
+		"publisher with a strange name":    {Publish{Digest: DigestOf([]byte("x")), Profile: []byte("x"), Name: "x", Account: "z\x00"}, ErrNotFound},
 		"last owner made less":             {SetMember{"acme", "olga", RoleViewer}, ErrConflict},
 		"last owner removed":               {RemoveMember{"acme", "olga"}, ErrConflict},
 		"project with instances deleted":   {DeleteProject{"acme"}, ErrConflict},
@@ -214,6 +225,12 @@ func TestPeopleRefusals(t *testing.T) {
 			_, err := w.Decide(tc.when, Context{w.at, AsPeer("p1")})
 			if CodeOf(err) != tc.then {
 				t.Errorf("err = %v (%q), want %q", err, CodeOf(err), tc.then)
+			}
+			_, mere := w.Decide(tc.when, Context{w.at, AsAccount("zoe")})
+			for _, err := range []error{err, mere} { // a terminal shows it
+				if err != nil && !printable(err.Error()) {
+					t.Errorf("%q does not print", err)
+				}
 			}
 		})
 	}

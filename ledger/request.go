@@ -89,7 +89,7 @@ func (c Request) decide(s *State, x Context) ([]Event, error) {
 		return nil, err
 	}
 	if _, ok := s.Account(account); !ok {
-		return nil, refuse(ErrNotFound, "request %s: account %s is not known", c.Reference, account)
+		return nil, refuse(ErrNotFound, "request %s: account %s is not known", c.Reference, account.plain())
 	}
 	release, ok := s.Release(c.Release)
 	if !ok {

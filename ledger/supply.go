@@ -41,7 +41,7 @@ func (c Publish) decide(s *State, x Context) ([]Event, error) {
 		return nil, err
 	}
 	if _, ok := s.Account(publisher); !ok {
-		return nil, refuse(ErrNotFound, "publish %s: account %s is not known", c.Name, publisher)
+		return nil, refuse(ErrNotFound, "publish %s: account %s is not known", c.Name, publisher.plain())
 	}
 	if err := c.check(); err != nil {
 		return nil, err

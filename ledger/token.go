@@ -111,7 +111,7 @@ func (c CreateToken) narrow(s *State, p Principal, account AccountName) error {
 		return nil
 	}
 	if _, ok := s.Member(c.Project, account); !ok {
-		return refuse(ErrNotFound, "token: %s belongs to no project %s: name the account of a member (--account)", account, c.Project)
+		return refuse(ErrNotFound, "token: %s belongs to no project %s: name the account of a member (--account)", account, c.Project.plain())
 	}
 	return nil
 }

@@ -64,7 +64,8 @@ const (
 	MaxTree       = 1_000     // instances below a root
 	MaxNear       = 32        // instances that one is near to, or apart from
 	MaxShared     = 1_000     // shared instances inside one
-	MaxHostsTried = 10_000    // instances of an account that are looked at for a host
+	MaxHostsTried = 1_000     // hosts that are tried for a shared instance
+	MaxHostsLook  = 10_000    // instances of an account among which they are looked for
 	MaxKeep       = 366 * 24 * time.Hour
 	keptTokenDays = 7         // days that a dead token is kept, for retries
 	digestPrefix  = "sha256:" // of a ReleaseDigest

@@ -79,7 +79,9 @@ func (c Request) share(s *State, now *Instance) (Computer, error) {
 			}
 		}
 		if why != "" {
-			tried.add(why)
+			if tried.add(why); tried.all == MaxHostsTried {
+				break
+			}
 			continue
 		}
 		now.Host, now.Computer, now.Partition, now.Release = host.ID, host.Computer, host.Partition, host.Release
@@ -102,7 +104,7 @@ func (c Request) hostFilter() (filter map[string]string, named string) {
 
 // hosts iterates over the instances that may hold a shared one of an account:
 // the one that is named, or the account's own, of which the first
-// [MaxHostsTried] are looked at, and then those that take anyone's.
+// [MaxHostsLook] are looked at, and then those that take anyone's.
 func (s *State) hosts(account AccountName, release, named string) iter.Seq[Instance] {
 	return func(yield func(Instance) bool) {
 		if named != "" {
@@ -117,7 +119,7 @@ func (s *State) hosts(account AccountName, release, named string) iter.Seq[Insta
 		}
 		n := 0
 		for i := range s.Instances(account) {
-			if n++; n > MaxHostsTried {
+			if n++; n > MaxHostsLook {
 				break
 			}
 			if !i.Settled() && !i.Shared && i.ReleaseName == release && !yield(i) {

@@ -203,33 +203,29 @@ func (c RetireComputer) decide(s *State, x Context) ([]Event, error) {
 
 // evict destroys what is on a computer: when the computer reports it, or, if
 // it is silent, at once, for it is to be forgotten.
-func (s *State) evict(x Context, c Computer) (events []Event) {
-	last := make(map[InstanceID]Instance)
+func (s *State) evict(x Context, c Computer) []Event {
+	t := turning{state: s, at: x}
 	for i := range s.InstancesOn(c.ID) {
 		now := i
 		now.Requested, now.Asked, now.Kept = InstanceDestroyed, "", time.Time{}
-		for _, e := range s.turn(x, i, now) {
-			id := e.about().instance
-			if _, seen := last[id]; seen { // it is below another one
-				continue
-			}
-			last[id] = i
-			if changed, ok := e.(Changed); ok {
-				last[id] = changed.Instance
-			}
-			events = append(events, e)
-		}
+		t.turn(i, now)
 	}
 	if c.State == ComputerOnline {
-		return events
+		return t.events
+	}
+	last := make(map[InstanceID]Instance)
+	for _, e := range t.events {
+		if e, ok := e.(Changed); ok {
+			last[e.Instance.ID] = e.Instance
+		}
 	}
 	for i := range s.InstancesOn(c.ID) {
 		if now, ok := last[i.ID]; ok {
 			i = now
 		}
-		events = append(events, freed(i, x.At))
+		t.events = append(t.events, freed(i, x.At))
 	}
-	return events
+	return t.events
 }
 
 // A computerEvent says that the record of a computer changed.

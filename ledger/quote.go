@@ -77,6 +77,9 @@ func (s *State) Quote(p Principal, at time.Time, publish *Publish, c Request) (Q
 func (s *State) quote(i Instance, bill Charge, avoid []ComputerID, x Context) (Quote, error) {
 	q := s.quoted(i, x)
 	q.Exists, q.Due, q.SetAside = false, bill.Total(), bill.Reserved
+	if i.Shared {
+		return q, nil // it is inside its host, wherever that is
+	}
 	release, _ := s.Release(i.Release)
 	want, err := s.want(i, avoid, release, x.At)
 	if err != nil {
@@ -97,10 +100,14 @@ func (s *State) quote(i Instance, bill Charge, avoid []ComputerID, x Context) (Q
 func (s *State) quoted(i Instance, x Context) Quote {
 	computer, _ := s.Computer(i.Computer)
 	release, _ := s.Release(i.Release)
+	hour := s.holding(computer.Account, i.Needs, x.At) + s.royalty(i, release, x.At)
+	if i.Shared {
+		hour = 0 // its host holds the partition
+	}
 	return Quote{
 		Reference: i.Reference, Exists: true, Computer: computer.ID, Name: computer.Name, Owner: computer.Account,
 		Publisher: release.Publisher, Release: i.ReleaseName, Needs: i.Needs,
 		OwnerRates: s.Rates(computer.Account, "", x.At), ReleaseRates: s.Rates(release.Publisher, i.ReleaseName, x.At),
-		Hour: s.holding(computer.Account, i.Needs, x.At) + s.royalty(i, release, x.At), At: x.At,
+		Hour: hour, At: x.At,
 	}
 }

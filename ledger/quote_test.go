@@ -46,6 +46,10 @@ func TestQuote(t *testing.T) {
 	if q, err = w.Copy().Quote(AsPeer("p1"), w.at, nil, Request{Reference: "a", Release: web}); err != nil || !q.Exists || q.Hour.String() != "1.03" {
 		t.Errorf("unchanged: %+v, %v", q, err)
 	}
+	// What is shared is inside its host, and holds no partition itself.
+	if q, err = w.Copy().Quote(AsPeer("p1"), w.at, nil, Request{Reference: "s", Release: web, Shared: true}); err != nil || q.Computer != "p2" || q.Hour != 0 || q.Others != nil {
+		t.Errorf("shared: %+v, %v", q, err)
+	}
 	for _, wrong := range []struct {
 		c    Request
 		code Code

@@ -22,7 +22,7 @@ import (
 // address may be held twice, and every count must be right.
 func TestReplicasAgree(t *testing.T) {
 	const seeds = 20              // with as many steps: 105,000 commands, fewer under the race detector
-	kinds := make(map[string]int) // of events
+	kinds := make(map[string]int) // of events, and of what else is to happen
 	for seed := range uint64(seeds) {
 		a, b := newWorld(t), newWorld(t)
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -66,6 +66,7 @@ func TestReplicasAgree(t *testing.T) {
 			}
 		}
 		followed.update(nil)
+		kinds["slices of members"] += followed.member
 		if accepted < steps/5 {
 			t.Errorf("seed %d: only %d of %d commands changed anything", seed, accepted, steps)
 		}
@@ -79,6 +80,9 @@ func TestReplicasAgree(t *testing.T) {
 		if kinds[kind] == 0 {
 			t.Errorf("no instance was ever %s", kind)
 		}
+	}
+	if kinds["slices of members"] == 0 {
+		t.Error("no slice of a member was ever looked at")
 	}
 	t.Log(kinds)
 }
@@ -105,10 +109,11 @@ type followed struct {
 	slices  map[PeerID]*State
 	as      map[PeerID]Viewer
 	pending map[PeerID][]Change
+	member  int // how often a slice with a project of its account was right
 }
 
 func newSlices(w *world) *followed {
-	return &followed{w, make(map[PeerID]*State), make(map[PeerID]Viewer), make(map[PeerID][]Change)}
+	return &followed{w, make(map[PeerID]*State), make(map[PeerID]Viewer), make(map[PeerID][]Change), 0}
 }
 
 // ask is world.ask, and remembers what changed for the slices.
@@ -147,6 +152,9 @@ func (f *followed) update(r *rand.Rand) {
 			f.merge(id, f.NextFrame(v, slices.Values(f.pending[id])))
 		}
 		f.pending[id] = nil
+		if v.Projects != "" {
+			f.member++
+		}
 		want, got := slices.Collect(f.Slice(v)), slices.Collect(f.slices[id].records(func(row any) (any, bool) { return row, true }))
 		if string(mustEncode(want)) != string(mustEncode(got)) {
 			f.Fatalf("slice of %s at %d: %s", id, f.Index(), difference(want, got))

@@ -3,7 +3,10 @@ package ledger
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,6 +70,20 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
+// p99 returns what 99 of 100 commands do not exceed, each followed by the view
+// that readers get, as a replica does it.
+func p99(w *world, commands int, prefix string) time.Duration {
+	took := make([]time.Duration, commands)
+	for n := range took {
+		begun := time.Now()
+		w.mustAsk(System(), Pay{ID: fmt.Sprint(prefix, n), From: MintAccount, To: AccountName(fmt.Sprintf("a%05d", n%10)), Sum: 1})
+		w.Copy()
+		took[n] = time.Since(begun)
+	}
+	slices.Sort(took)
+	return took[commands*99/100]
+}
+
 // BenchmarkScale measures decisions at two sizes, so that what grows with the
 // mesh shows, and what the larger one weighs and takes to restart.
 func BenchmarkScale(b *testing.B) {
@@ -90,6 +107,30 @@ func BenchmarkScale(b *testing.B) {
 				w.mustAsk(System(), Pay{ID: fmt.Sprint("t", n), From: MintAccount, To: AccountName(fmt.Sprintf("a%05d", n%10)), Sum: 1})
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transfers/s")
+		})
+		b.Run(fmt.Sprint("snapshot/instances=", size), func(b *testing.B) {
+			for n := 0; b.Loop(); n++ {
+				alone := p99(w, 20_000, fmt.Sprint("alone", n, "-"))
+				var wg sync.WaitGroup
+				stop := make(chan struct{})
+				wg.Go(func() {
+					for s := w.Copy(); ; { // again and again, from what was captured
+						if err := s.WriteSnapshot(io.Discard); err != nil {
+							b.Error(err)
+						}
+						select {
+						case <-stop:
+							return
+						default:
+						}
+					}
+				})
+				meanwhile := p99(w, 20_000, fmt.Sprint("meanwhile", n, "-"))
+				close(stop)
+				wg.Wait()
+				b.ReportMetric(float64(alone.Microseconds()), "µs/p99")
+				b.ReportMetric(float64(meanwhile)/float64(alone), "times/p99-meanwhile")
+			}
 		})
 		b.Run(fmt.Sprint("restart/instances=", size), func(b *testing.B) {
 			var stream bytes.Buffer

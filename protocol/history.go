@@ -20,6 +20,10 @@ type History interface {
 	// closes it.
 	ExportHistory(ctx context.Context, in ExportInput) (io.ReadCloser, error)
 
+	// HistoryEntry returns one entry with the proof that signed history holds
+	// it, which the asked peer has checked.
+	HistoryEntry(ctx context.Context, n uint64) (HistoryEntry, error)
+
 	// HistoryKeys returns whose signatures count, to check an export without
 	// the mesh.
 	HistoryKeys(ctx context.Context) (HistoryKeys, error)
@@ -66,6 +70,31 @@ type ExportInput struct {
 	Account string    `json:"account,omitempty" doc:"only what concerns it; all that the caller may see if empty"`
 	From    time.Time `json:"from,omitzero" doc:"entries from this moment on"`
 	Until   time.Time `json:"until,omitzero" doc:"and before this one"`
+}
+
+// A HistoryEntry is an entry of history and what proves it.
+type HistoryEntry struct {
+	Entry      uint64            `json:"entry"`
+	Index      uint64            `json:"log_index"`
+	At         time.Time         `json:"at"`
+	Kind       string            `json:"kind"`
+	Principal  string            `json:"principal" doc:"who asked"`
+	Account    string            `json:"account"`
+	Instance   string            `json:"instance"`
+	Computer   string            `json:"computer"`
+	Postings   []HistoryPosting  `json:"postings"`
+	Used       map[string]uint64 `json:"used"`
+	Leaf       string            `json:"leaf" doc:"its one byte form, base64"`
+	Proof      []string          `json:"proof" doc:"hashes of RFC 6962, base64: that the tree of the checkpoint has the leaf"`
+	Checkpoint string            `json:"checkpoint" doc:"a signed note"`
+	Size       uint64            `json:"size" doc:"entries that the checkpoint vouches for"`
+	Signers    []string          `json:"signers" doc:"peers that signed it"`
+}
+
+// A HistoryPosting changes the balance of an account.
+type HistoryPosting struct {
+	Account string `json:"account"`
+	Amount  string `json:"amount"`
 }
 
 // HistoryKeys are what is needed to believe a checkpoint.
@@ -134,4 +163,10 @@ func (v Invoice) Filled() Invoice {
 func (k HistoryKeys) Filled() HistoryKeys {
 	k.Keys = list(k.Keys)
 	return k
+}
+
+// Filled returns e with empty lists in place of missing ones.
+func (e HistoryEntry) Filled() HistoryEntry {
+	e.Postings, e.Used, e.Proof, e.Signers = list(e.Postings), table(e.Used), list(e.Proof), list(e.Signers)
+	return e
 }

@@ -82,6 +82,12 @@ func TestHistory(t *testing.T) {
 	if r := member.slapd("ledger", "export", "--format", "proof"); r.code != 1 || !strings.Contains(r.complaint, "only operators") {
 		t.Errorf("a member that is no operator has all of history: %+v", r)
 	}
+	if r := member.slapd("ledger", "entry", "0"); r.code != 0 || !strings.Contains(r.out, "proven") {
+		t.Errorf("a member does not prove an entry: %+v", r)
+	}
+	if r := member.slapd("ledger", "entry", "9999999"); r.code != 1 || !strings.Contains(r.complaint, "history has") {
+		t.Errorf("%+v", r)
+	}
 	if out := run(member, "ledger export --format csv"); !strings.Contains(out, "operator") {
 		t.Errorf("a member does not have its own entries: %s", out)
 	}

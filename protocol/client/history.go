@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/slapmesh/slapmesh/protocol"
@@ -33,6 +34,12 @@ func (c *Client) ExportHistory(ctx context.Context, in protocol.ExportInput) (io
 		return nil, err
 	}
 	return answer.Body, nil
+}
+
+// HistoryEntry implements [protocol.History].
+func (c *Client) HistoryEntry(ctx context.Context, n uint64) (out protocol.HistoryEntry, err error) {
+	err = c.call(ctx, http.MethodGet, path("history", "entries", strconv.FormatUint(n, 10)), nil, nil, &out)
+	return out, err
 }
 
 // HistoryKeys implements [protocol.History].

@@ -62,6 +62,22 @@ func (c *caller) payments(account string) (out []protocol.PaymentInput) {
 	return out
 }
 
+// HistoryEntry implements [protocol.History].
+func (c *caller) HistoryEntry(_ context.Context, n uint64) (protocol.HistoryEntry, error) {
+	all := c.payments("")
+	if n >= uint64(len(all)) {
+		return protocol.HistoryEntry{}, protocol.Errorf(protocol.ErrNotFound, "entry %d: history has %d", n, len(all))
+	}
+	p := all[n]
+	if _, err := c.payer(p.To); err != nil {
+		return protocol.HistoryEntry{}, err
+	}
+	return protocol.HistoryEntry{
+		Entry: n, At: c.Now, Kind: "paid", Account: p.To, Size: uint64(len(all)), Signers: []string{"self"},
+		Postings: []protocol.HistoryPosting{{Account: p.From, Amount: "-" + p.Sum}, {Account: p.To, Amount: p.Sum}},
+	}, nil
+}
+
 // HistoryKeys implements [protocol.History].
 func (c *caller) HistoryKeys(context.Context) (protocol.HistoryKeys, error) {
 	return protocol.HistoryKeys{Origin: "slapmesh/test"}, nil

@@ -28,6 +28,16 @@ func (s *Server) history() {
 		Responses: map[string]*huma.Response{"200": {Description: "Events named verification", Content: map[string]*huma.MediaType{"text/event-stream": {}}}},
 	}, s.verifyHistory)
 	register(s, huma.Operation{
+		OperationID: "history-entry", Method: http.MethodGet, Path: "/v1/history/entries/{entry}", Tags: []string{"history"},
+		Summary: "One entry, with the proof that signed history holds it",
+	}, func(ctx context.Context, v protocol.Service, in *struct {
+		Entry uint64 `path:"entry"`
+	},
+	) (protocol.HistoryEntry, error) {
+		entry, err := v.HistoryEntry(ctx, in.Entry)
+		return entry.Filled(), err
+	})
+	register(s, huma.Operation{
 		OperationID: "history-keys", Method: http.MethodGet, Path: "/v1/history/keys", Tags: []string{"history"},
 		Summary: "Whose signatures count, to check an export without the mesh",
 	}, func(ctx context.Context, v protocol.Service, _ *none) (protocol.HistoryKeys, error) {

@@ -63,6 +63,7 @@ func TestOpenAPIResolves(t *testing.T) {
 	ask(t, h, "POST", "/v1/instances", `{"reference":"db1","release":"mariadb"}`)
 	ask(t, h, "POST", "/v1/limits", `{"account":"ann","limit":"0"}`)
 	ask(t, h, "POST", "/v1/projects", `{"project":"acme"}`)
+	ask(t, h, "POST", "/v1/payments", `{"id":"1","from":"@mint","to":"ann","sum":"1"}`)
 	for path, item := range paths {
 		for method := range item.(map[string]any) {
 			at := "openapi.json#/paths/" + strings.ReplaceAll(strings.ReplaceAll(path, "/", "~1"), "{", "%7B")
@@ -78,7 +79,7 @@ func TestOpenAPIResolves(t *testing.T) {
 				t.Errorf("%s %s: %v", method, path, err)
 				continue
 			}
-			w := ask(t, h, "GET", strings.NewReplacer("{reference}", "db1", "{project}", "acme").Replace(path), "")
+			w := ask(t, h, "GET", strings.NewReplacer("{reference}", "db1", "{project}", "acme", "{entry}", "0").Replace(path), "")
 			value, err := jsonschema.UnmarshalJSON(w.Body)
 			if err != nil || w.Code != http.StatusOK {
 				t.Fatalf("%s: %d %v", path, w.Code, err)

@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,9 +18,9 @@ import (
 
 func ledgerVerb() *verb {
 	return &verb{
-		name: "ledger", args: "verify|export|keys", brief: "check and export the history of all that was decided",
+		name: "ledger", args: "verify|entry|export|keys", brief: "check and export the history of all that was decided",
 		examples: []string{"slapd ledger verify", "slapd ledger export --format ledger --output mesh.journal", "slapd ledger keys > mesh.keys"},
-		subs:     []*verb{ledgerVerifyVerb(), ledgerExportVerb(), ledgerKeysVerb()},
+		subs:     []*verb{ledgerVerifyVerb(), ledgerEntryVerb(), ledgerExportVerb(), ledgerKeysVerb()},
 	}
 }
 
@@ -179,6 +181,45 @@ func (c *counting) Write(p []byte) (int, error) {
 		c.told(c.n)
 	}
 	return n, err
+}
+
+func ledgerEntryVerb() *verb {
+	return &verb{
+		name: "entry", args: "NUMBER", min: 1, max: 1, brief: "one entry, with the proof that signed history holds it",
+		about: "The peer that is asked checks the proof, and that the checkpoint continues all that it\n" +
+			"ever saw, wherever the entry is from. Entries are numbered from 0.",
+		examples: []string{"slapd ledger entry 17", "slapd ledger entry 17 --json"},
+		run: func(ctx context.Context, i *invocation) error {
+			n, err := strconv.ParseUint(i.args[0], 10, 63)
+			if err != nil {
+				return usagef("%s: the number of an entry wanted", i.args[0])
+			}
+			service, err := i.service()
+			if err != nil {
+				return err
+			}
+			e, err := service.HistoryEntry(ctx, n)
+			if err != nil {
+				return err
+			}
+			return i.show(e.Filled(), func(w io.Writer) { printEntry(w, e) })
+		},
+	}
+}
+
+func printEntry(w io.Writer, e protocol.HistoryEntry) {
+	row(w, "entry", e.Entry)
+	row(w, "at", e.At.Format(time.RFC3339Nano))
+	row(w, "what", e.Kind)
+	row(w, "asked by", e.Principal)
+	row(w, "account", e.Account)
+	row(w, "instance", e.Instance)
+	row(w, "computer", e.Computer)
+	for _, p := range e.Postings {
+		row(w, "moved", p.Amount+" to "+p.Account)
+	}
+	row(w, "used", pairs(e.Used))
+	row(w, "proven", fmt.Sprintf("it is in the %d entries that %s signed", e.Size, strings.Join(e.Signers, ", ")))
 }
 
 func ledgerKeysVerb() *verb {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -56,8 +58,10 @@ const (
 type Exchange struct {
 	cfg    Config
 	client *http.Client
-	signed uint64 // the size that was signed last; owned by Run
-	told   bool   // that history contradicts itself; owned by Run
+	told   atomic.Bool // that history contradicts itself
+
+	signing sync.Mutex
+	signed  uint64 // the size that was signed last; guarded by signing
 }
 
 // New returns an exchange. Run makes it work.
@@ -103,10 +107,8 @@ func (x *Exchange) Compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if x.cfg.Holds() {
-		if err := x.sign(ctx, trust.Origin); err != nil {
-			return x.noticed(err)
-		}
+	if err := x.Sign(ctx); err != nil {
+		return err
 	}
 	peers := x.cfg.Peers()
 	if len(peers) == 0 {
@@ -117,15 +119,25 @@ func (x *Exchange) Compare(ctx context.Context) error {
 
 // noticed tells, once, that somebody was shown another history.
 func (x *Exchange) noticed(err error) error {
-	if _, ok := errors.AsType[*journal.ContradictionError](err); ok && !x.told {
-		x.told = true
+	if _, ok := errors.AsType[*journal.ContradictionError](err); ok && !x.told.Swap(true) {
 		x.cfg.Log.Error("voters signed two histories, or one that is not ours: trust nobody's figures until it is known who lies (slapd ledger verify)", "err", err)
 	}
 	return err
 }
 
-// sign vouches for what this peer holds, once it is durable.
+// Sign vouches for what this peer holds, once it is durable, if that is more
+// than what it vouched for last.
+func (x *Exchange) Sign(ctx context.Context) error {
+	trust, err := x.cfg.Trust()
+	if err != nil || !x.cfg.Holds() {
+		return err
+	}
+	return x.noticed(x.sign(ctx, trust.Origin))
+}
+
 func (x *Exchange) sign(ctx context.Context, origin string) error {
+	x.signing.Lock()
+	defer x.signing.Unlock()
 	f := x.cfg.Journal.Frontier()
 	if f.Size == 0 || f.Size == x.signed {
 		return nil

@@ -57,6 +57,10 @@ func (c Move) decide(s *State, x Context) ([]Event, error) {
 	}
 	release, _ := s.Release(was.Release)
 	computer, err := s.findPlace(x, &now, release, c.Avoid, was.Computer)
+	if CodeOf(err) == ErrExhausted {
+		here, _ := s.Computer(was.Computer)
+		return nil, refuse(ErrExhausted, "%v (it is on %s now)", err, here.title())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func (s *State) quoted(i Instance, x Context) Quote {
 		hour = 0 // its host holds the partition
 	}
 	return Quote{
-		Reference: i.Reference, Exists: true, Computer: computer.ID, Name: computer.Name, Owner: computer.Account,
+		Reference: Reference(s.Path(i)), Exists: true, Computer: computer.ID, Name: computer.Name, Owner: computer.Account,
 		Publisher: release.Publisher, Release: i.ReleaseName, Needs: i.Needs,
 		OwnerRates: s.Rates(computer.Account, "", x.At), ReleaseRates: s.Rates(release.Publisher, i.ReleaseName, x.At),
 		Hour: hour, At: x.At,

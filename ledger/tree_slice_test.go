@@ -61,3 +61,22 @@ func TestTreeSlices(t *testing.T) {
 		t.Errorf("p1 sees\n%s", got)
 	}
 }
+
+// TestTreeQuotes: what a shared instance, and one that another requests, would
+// cost.
+func TestTreeQuotes(t *testing.T) {
+	w := given(t, "system found home ann p1\np1 offer 4\np1 publish web 1\np1 publish db 1\np1 price request=1 partition=1\np1 request shop web 1\n")
+	for _, tc := range []struct {
+		when string
+		then string
+	}{
+		{"p1 request site web 1 shared=yes ?instance=shop", "site p1 0.00 1.00"},
+		{"p1 request db db 1 parent=i1", "shop/db p1 1.00 1.00"},
+	} {
+		p, c := w.parse(strings.Fields(tc.when))
+		q, err := w.Copy().Quote(p, w.at, nil, c.(Request))
+		if got := fmt.Sprintf("%s %s %s %s", q.Reference, q.Computer, q.Hour, q.Due); err != nil || got != tc.then {
+			t.Errorf("%s: %s, %v, want %s", tc.when, got, err, tc.then)
+		}
+	}
+}

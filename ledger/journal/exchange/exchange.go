@@ -76,8 +76,8 @@ func New(cfg Config) *Exchange {
 }
 
 // Run signs, compares and fills until ctx is done. The error is a
-// [journal.DivergedError] if what this peer holds is another history than that
-// of the mesh: it must not go on.
+// [journal.DivergedError], or an [OutvotedError], if what this peer holds is
+// another history than that of the mesh: it must not go on.
 func (x *Exchange) Run(ctx context.Context) error {
 	tick := time.NewTicker(x.cfg.Every / fillRounds)
 	defer tick.Stop()
@@ -88,6 +88,9 @@ func (x *Exchange) Run(ctx context.Context) error {
 		if round%fillRounds == 0 {
 			if err := x.Compare(ctx); err != nil && ctx.Err() == nil {
 				x.cfg.Log.Debug("checkpoints not compared", "err", err)
+				if err := x.outvoted(err); err != nil {
+					return err
+				}
 			}
 		}
 		select {

@@ -244,3 +244,28 @@ func TestAnotherHistoryEnds(t *testing.T) {
 		t.Errorf("it goes on: %v", err)
 	}
 }
+
+// TestOutvoted has one of three holders write another history: it ends, the
+// others go on.
+func TestOutvoted(t *testing.T) {
+	w := &world{make(map[string]*peer)}
+	a := w.add(t, "a", true, entries(0, 100, "fine")...)
+	b := w.add(t, "b", true, entries(0, 90, "fine")...)
+	c := w.add(t, "c", true, entries(0, 100, "other")...)
+	if err := errors.Join(a.compare(t), b.compare(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*peer{c, a, b} {
+		var err error
+		for _, with := range []string{"a", "b", "c"} { // each round asks one
+			if p.name != with && err == nil {
+				p.asks = []string{with}
+				err = p.Round(t.Context())
+			}
+		}
+		_, outvoted := errors.AsType[*exchange.OutvotedError](err)
+		if outvoted != (p == c) {
+			t.Errorf("%s: %v", p.name, err)
+		}
+	}
+}

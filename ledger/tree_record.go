@@ -16,6 +16,9 @@ func (s *State) record(i Instance) {
 	}
 	was, known := s.Instance(i.ID)
 	i.Stamp = was.Stamp // later than what the event was made of, perhaps
+	if host, ok := s.Instance(i.Host); ok && !i.Settled() {
+		i.Release = host.Release // newer, perhaps, by the event before
+	}
 	if !known || !sameInside(was, i) {
 		i.Stamp = stampAfter(i.Stamp, s.counters.At)
 	}

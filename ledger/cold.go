@@ -52,3 +52,10 @@ func (h *hotSet) add(r interface{ cool() }) {
 	h.ring[h.next] = r
 	h.next = (h.next + 1) % hotRows
 }
+
+// A loaded row of a snapshot waits for being stored.
+type loaded struct {
+	store func()
+	data  []byte // its bytes; nil if there is a row
+	row   stored // of a cold table
+}

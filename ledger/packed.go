@@ -20,11 +20,21 @@ const (
 
 // ordinal returns the number of a name. It gives one to a name that has none.
 func (s *State) ordinal(name string) uint64 {
-	if n, ok := s.ordinals.Get(Key{A: name}); ok {
-		return uint64(n)
+	if n, ok := s.ordinalOf[name]; ok {
+		return n
 	}
-	n := uint64(s.ordinals.Len()) + 1
-	s.ordinals.Set(Key{A: name}, InstanceID(n))
+	found, ok := s.ordinals.Get(Key{A: name})
+	n := uint64(found)
+	if !ok {
+		n = uint64(s.ordinals.Len()) + 1
+		s.ordinals.Set(Key{A: name}, InstanceID(n))
+	}
+	if s.loading != nil { // a million rows of a few names
+		if s.ordinalOf == nil {
+			s.ordinalOf = make(map[string]uint64)
+		}
+		s.ordinalOf[name] = n
+	}
 	return n
 }
 

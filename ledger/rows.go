@@ -209,11 +209,14 @@ func newRow[V any](s *State, t *rows[V], k Key, v V) (stored, Hash) {
 	case s.partial: // the hash of a slice would mean nothing
 		return &row[V]{value: v}, Hash{}
 	case !t.cold:
-		sum := hashRow(t.id, k, v, s.loading)
+		var data []byte
+		if s.loading != nil {
+			data = s.loading.data
+		}
+		sum := hashRow(t.id, k, v, data)
 		return &row[V]{v, sum}, sum
 	case s.loading != nil:
-		r := &coldRow[V]{data: string(s.loading)}
-		return r, r.hash(t.id, k)
+		return s.loading.row, s.loading.row.hash(t.id, k)
 	}
 	r := &coldRow[V]{data: string(mustEncode(v))}
 	r.value.Store(&v)

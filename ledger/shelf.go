@@ -24,6 +24,10 @@ type shelf interface {
 	// it; other rows may be parsed meanwhile.
 	parse(decode func([]byte, any) error, value []byte) (store func(), err error)
 
+	// prepare is parse for who loads a snapshot: what can be done before it is
+	// stored is done.
+	prepare(value []byte) (loaded, error)
+
 	// unload removes a row, with all that rests on it.
 	unload(k Key)
 }
@@ -55,6 +59,16 @@ func (h shelfOf[V]) parse(decode func([]byte, any) error, value []byte) (store f
 		return nil, fmt.Errorf("profile %.80q does not have that digest", string(p.Digest))
 	}
 	return func() { h.set(v) }, nil
+}
+
+func (h shelfOf[V]) prepare(value []byte) (l loaded, err error) {
+	if l.store, err = h.parse(decode, value); err != nil || !h.rows.cold {
+		l.data = value
+		return l, err
+	}
+	r := &coldRow[V]{data: string(value)}
+	l.row = r
+	return l, nil
 }
 
 func (h shelfOf[V]) unload(k Key) { h.drop(k) }

@@ -15,7 +15,7 @@ type parsedBlock struct {
 	done chan struct{} // closed when what follows is set
 
 	block snapshotBlock
-	store []func()
+	rows  []loaded
 	err   error
 }
 
@@ -26,11 +26,11 @@ func (b *parsedBlock) parse(s *State) {
 		b.err = fmt.Errorf("snapshot: %w", err)
 		return
 	}
-	b.store = make([]func(), len(b.block.Records))
+	b.rows = make([]loaded, len(b.block.Records))
 	for n, r := range b.block.Records {
 		shelf, err := s.shelf(r.Table)
 		if err == nil {
-			b.store[n], err = shelf.parse(decode, r.Value)
+			b.rows[n], err = shelf.prepare(r.Value)
 		}
 		if err != nil {
 			b.err = fmt.Errorf("snapshot: record %d of table %d: %w", n, r.Table, err)
@@ -72,9 +72,9 @@ func (s *State) storeBlocks(order <-chan *parsedBlock) (last snapshotBlock, err 
 		case b.err != nil:
 			return last, b.err
 		}
-		for n, store := range b.store {
-			s.loading = b.block.Records[n].Value
-			store()
+		for n := range b.rows {
+			s.loading = &b.rows[n]
+			s.loading.store()
 		}
 		s.loading, s.changes = nil, nil
 		if b.block.Last {
@@ -82,6 +82,7 @@ func (s *State) storeBlocks(order <-chan *parsedBlock) (last snapshotBlock, err 
 		}
 	}
 	s.settleTallies()
+	s.ordinalOf = nil
 	return last, nil
 }
 

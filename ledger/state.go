@@ -55,6 +55,7 @@ type State struct {
 	addresses   table.Table[Address, InstanceID]
 	earners     table.Table[uint64, InstanceID] // owners and publishers of bills: see earningOf
 	ordinals    table.Table[Key, InstanceID]    // numbers of names
+	ordinalOf   map[string]uint64               // some of them, while a snapshot is loaded
 	owned       table.Index[AccountName, ComputerID]
 	upcoming    table.Table[Key, InstanceID] // when, who: prices of computers that are not in force yet
 	memberOf    table.Table[Key, InstanceID] // account, project; the value says nothing
@@ -62,7 +63,7 @@ type State struct {
 	spreads     table.Table[Key, int64]      // account, computer: how many instances
 	places      placement.Index
 	changes     []Change // by the Evolve or the Merge that is going on
-	loading     []byte   // the bytes of the row that a snapshot is putting
+	loading     *loaded  // the row that a snapshot is putting
 	profileSize int64
 	counted     map[AccountName]Tally // of the rows that a snapshot is putting
 	spreading   map[Key]int64         // the same

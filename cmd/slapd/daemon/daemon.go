@@ -85,6 +85,8 @@ type Daemon struct {
 	books   *books
 	journal *journal.Journal // history, for as far as this peer has it
 	history *exchange.Exchange
+
+	verifying sync.Mutex // one reads all of history at a time
 	agent   *partition.Agent
 	tunnels *tunnel.Manager
 	rest    *rest.Server

@@ -93,6 +93,10 @@ func (s *service) verify(ctx context.Context, out *protocol.Verification, tell f
 	if err != nil {
 		return protocol.Errorf(protocol.ErrUnavailable, "verify: %v", err)
 	}
+	if !s.verifying.TryLock() {
+		return protocol.Errorf(protocol.ErrUnavailable, "verify: this peer is verifying already: try again when it is done")
+	}
+	defer s.verifying.Unlock()
 	found, err := s.journal.Verify(ctx, journal.VerifyOptions{Trust: &trust, Progress: func(done, total uint64) {
 		out.Checked, out.Total = done, total
 		tell()

@@ -74,9 +74,12 @@ func (p *peer) wasRemoved(verb string) {
 			p.w.Errorf("%s says %q %d times:\n%s", p.name, text, n, words)
 		}
 	}
-	if left := processesOf(p.dir); len(left) > 0 {
-		p.w.Errorf("%s left processes: %v", p.name, left)
-	}
+	p.w.until(p.name+" has left nothing running", func() error { // the walls fall just after who was inside
+		if left := processesOf(p.dir); len(left) > 0 {
+			return fmt.Errorf("processes %v", left)
+		}
+		return nil
+	})
 	_, err := os.Stat(filepath.Join(p.dir, "partitions", "p0"))
 	if err := errors.Join(err, p.none("memcached")); err != nil {
 		p.w.Error(fmt.Errorf("%s: %w", p.name, err))

@@ -87,11 +87,11 @@ type Daemon struct {
 	history *exchange.Exchange
 
 	verifying sync.Mutex // one reads all of history at a time
-	agent   *partition.Agent
-	tunnels *tunnel.Manager
-	rest    *rest.Server
-	control net.Listener
-	api     net.Listener
+	agent     *partition.Agent
+	tunnels   *tunnel.Manager
+	rest      *rest.Server
+	control   net.Listener
+	api       net.Listener
 
 	meshName    string
 	host        string // of this computer's network namespace

@@ -88,20 +88,7 @@ func (s *Server) exportHistory(w http.ResponseWriter, r *http.Request) error {
 			return protocol.Errorf(protocol.ErrInvalid, "%s is %.40q: a moment such as 2026-11-22T12:00:00Z wanted", moment.name, text)
 		}
 	}
-	ctx, cancel := untilStop(r.Context())
-	defer cancel()
-	reader, err := serviceOf(ctx).ExportHistory(ctx, in)
-	if err != nil {
-		return err
-	}
-	defer reader.Close() //nolint:errcheck // read only
-
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	out := s.stream(w)
-	if _, err := io.Copy(out, reader); err != nil && ctx.Err() == nil && out.err == nil {
-		s.report(ctx, r.Method, r.URL.Path, err)
-		panic(http.ErrAbortHandler) // too late for a status: cut, so that it does not look complete
-	}
-	return nil
+	return s.pour(w, r, "application/octet-stream", func(ctx context.Context) (io.ReadCloser, error) {
+		return serviceOf(ctx).ExportHistory(ctx, in)
+	})
 }

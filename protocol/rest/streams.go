@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -47,15 +48,22 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) error {
 			return protocol.Errorf(protocol.ErrInvalid, "tail is %.40q: a number of lines wanted", text)
 		}
 	}
+	return s.pour(w, r, "text/plain; charset=utf-8", func(ctx context.Context) (io.ReadCloser, error) {
+		return serviceOf(ctx).Logs(ctx, refOf(r), q)
+	})
+}
+
+// pour answers with what open returns, for as long as there is some.
+func (s *Server) pour(w http.ResponseWriter, r *http.Request, kind string, open func(ctx context.Context) (io.ReadCloser, error)) error {
 	ctx, cancel := untilStop(r.Context())
 	defer cancel()
-	reader, err := serviceOf(ctx).Logs(ctx, refOf(r), q)
+	reader, err := open(ctx)
 	if err != nil {
 		return err
 	}
 	defer reader.Close() //nolint:errcheck // read only
 
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	out := s.stream(w)
 	if _, err := io.Copy(out, reader); err != nil && ctx.Err() == nil && out.err == nil {

@@ -220,7 +220,7 @@ func (b *books) stand(s *seat) error {
 	if b.Seat() != s {
 		return nil
 	}
-	return b.standUp(s)
+	return errors.Join(b.standUp(s), removeIfThere(b.d.folder.file("ca.key")))
 }
 
 func (b *books) standUp(s *seat) error {

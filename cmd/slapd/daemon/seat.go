@@ -68,10 +68,9 @@ func (d *Daemon) takeSeat(number uint64, by mesh.PeerID) (*seat, error) {
 }
 
 // leaveSeat closes the log and forgets it, for a peer that is no longer asked
-// to keep it.
+// to keep it there. The CA's key stays: the peer may have another seat next.
 func (d *Daemon) leaveSeat(s *seat) error {
-	return errors.Join(s.node.Close(), os.Remove(d.folder.file("seat.json")), os.RemoveAll(d.folder.file("consensus")),
-		removeIfThere(d.folder.file("ca.key")))
+	return errors.Join(s.node.Close(), os.Remove(d.folder.file("seat.json")), os.RemoveAll(d.folder.file("consensus")))
 }
 
 func removeIfThere(path string) error {

@@ -151,16 +151,6 @@ const (
 	MaxCores       = 4_096_000 // thousandths of a core of one computer
 )
 
-// RulesOfMoney is the first rules version that knows of money, and of how
-// large a computer is.
-const RulesOfMoney = 2
-
-// bills reports whether the mesh follows rules that know of money.
-func (s *State) bills() bool {
-	m, _ := s.Mesh()
-	return m.Rules >= RulesOfMoney
-}
-
 // Terms returns the terms of the mesh.
 func (s *State) Terms() Terms {
 	m, _ := s.Mesh()

@@ -42,12 +42,6 @@ func (s *State) TakeFacts() []Fact {
 	return facts
 }
 
-// knowsProjects reports whether the mesh follows rules 3.
-func (s *State) knowsProjects() bool {
-	m, _ := s.Mesh()
-	return m.Rules >= RulesOfProjects
-}
-
 // evolve records one event.
 func (s *State) evolve(e Event) {
 	if !s.chronicled {

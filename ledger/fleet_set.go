@@ -293,8 +293,3 @@ func parseFleet(kind string, data []byte) (Command, error) {
 		return nil, fmt.Errorf("parse command: unknown kind %q", kind)
 	}
 }
-
-func (SetComputer) rules() uint64    { return RulesOfProjects }
-func (DrainComputer) rules() uint64  { return RulesOfProjects }
-func (RetireComputer) rules() uint64 { return RulesOfProjects }
-func (GiveComputer) rules() uint64   { return RulesOfProjects }

@@ -75,7 +75,7 @@ func (c Computer) tooSmall(was, n Needs) string {
 // whose rules do not know it.
 func (c Request) checkNeeds(s *State) error {
 	what := "request " + string(c.Reference)
-	if m, _ := s.Mesh(); c.rules() == RulesOfProjects && m.Rules < RulesOfProjects {
+	if m, _ := s.Mesh(); c.rules() >= RulesOfProjects && m.Rules < RulesOfProjects {
 		return refuse(ErrUnavailable, "%s: this mesh follows rules %d, which know nothing of needs, nearness and prices: all voters must be upgraded first", what, m.Rules)
 	}
 	if c.MaxPrice < 0 || c.MaxPrice > maxBalance {

@@ -346,14 +346,3 @@ func (c RaiseRules) decide(s *State, x Context) ([]Event, error) {
 	}
 	return events, nil
 }
-
-// CurrentRules is the newest rules version that this program knows.
-//
-//	1  the first
-//	2  money: prices, wallets, charges
-//	3  projects, trees, shared instances, what instances need, the journal
-const CurrentRules = RulesOfProjects
-
-// RulesOfProjects is the first rules version that knows of projects, of trees
-// and shared instances, of what an instance needs, and of the journal.
-const RulesOfProjects = 3

@@ -235,6 +235,9 @@ func (s *State) Decide(c Command, x Context) ([]Event, error) {
 	if _, founded := s.Mesh(); !founded {
 		return nil, refuse(ErrUnavailable, "%s: the mesh is not founded yet", c.Kind())
 	}
+	if err := s.decidable(c); err != nil {
+		return nil, err
+	}
 	who, err := s.Recognise(x.Principal, x.At)
 	if err != nil {
 		return s.refused(c, x, err), err

@@ -56,3 +56,21 @@ func TestRules(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNewerThanRules: what a command of newer rules asks is not decided under
+// older ones, whoever proposed it.
+func TestNewerThanRules(t *testing.T) {
+	w := given(t, "system found home ann p1\n")
+	mesh, _ := w.Mesh()
+	mesh.Rules = RulesOfProjects
+	w.setMesh(mesh)
+	before := w.Hash()
+	if _, err := w.Decide(fromTomorrow{}, Context{w.at, AsPeer("p1")}); CodeOf(err) != ErrUnavailable || w.Hash() != before {
+		t.Errorf("decided: %v", err)
+	}
+}
+
+// fromTomorrow is a command that the mesh does not know yet.
+type fromTomorrow struct{ Rename }
+
+func (fromTomorrow) rules() uint64 { return CurrentRules + 1 }

@@ -39,7 +39,8 @@ type gossip struct {
 	incoming *listener
 	accepted chan net.Conn
 
-	own atomic.Pointer[Descriptor] // what this peer says of itself
+	traffic counter
+	own     atomic.Pointer[Descriptor] // what this peer says of itself
 
 	mu       sync.Mutex
 	verified map[string]Descriptor // descriptors whose signature was checked, by their bytes
@@ -84,6 +85,7 @@ func startGossip(w *wall, b *book, l *links, s *streams, own Descriptor, logger 
 
 // packet takes a datagram of gossip.
 func (g *gossip) packet(from PeerID, b []byte) {
+	g.traffic.received.Add(uint64(len(b)))
 	select {
 	case g.packets <- &memberlist.Packet{Buf: b, From: &net.UDPAddr{IP: syntheticIP(from), Port: syntheticPort}, Timestamp: g.wall.clock()}:
 	default: // gossip may be dropped
@@ -98,7 +100,7 @@ func (g *gossip) accept() {
 			return
 		}
 		select {
-		case g.accepted <- c:
+		case g.accepted <- countedConn{c, &g.traffic}:
 		case <-g.links.ctx.Done():
 			_ = c.Close() // never fails
 			return

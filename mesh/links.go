@@ -51,6 +51,7 @@ type links struct {
 	conns   map[PeerID][]*link // the newest last
 	dials   map[PeerID]*dialling
 	backoff map[PeerID]*backoff // of dials for gossip
+	ended   Bytes               // what connections carried that are forgotten
 	closed  bool
 }
 
@@ -134,10 +135,16 @@ func (s *links) adopt(c *quic.Conn) *link {
 		s.end(l, codeRemoved, "removed from the mesh")
 		return nil
 	}
-	held := slices.DeleteFunc(s.conns[l.peer], func(l *link) bool { return !l.alive() })
+	held := slices.DeleteFunc(s.conns[l.peer], func(l *link) bool {
+		if !l.alive() {
+			s.ended = s.ended.plus(l)
+		}
+		return !l.alive()
+	})
 	var surplus *link
 	if len(held) >= linksPerPeer {
 		surplus, held = held[0], held[1:]
+		s.ended = s.ended.plus(surplus)
 	}
 	s.conns[l.peer] = append(held, l)
 	delete(s.backoff, l.peer)
@@ -194,7 +201,12 @@ func (s *links) receive(l *link) {
 func (s *links) drop(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held := slices.DeleteFunc(s.conns[l.peer], func(x *link) bool { return x == l })
+	n := slices.Index(s.conns[l.peer], l)
+	if n < 0 {
+		return
+	}
+	s.ended = s.ended.plus(l)
+	held := slices.Delete(s.conns[l.peer], n, n+1)
 	if len(held) == 0 {
 		delete(s.conns, l.peer)
 	} else {

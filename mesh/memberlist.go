@@ -102,6 +102,7 @@ func (t transport) DialTimeout(string, time.Duration) (net.Conn, error) { return
 // WriteToAddress never blocks and never fails: an error other than a network
 // failure would keep memberlist from ever suspecting the peer.
 func (t transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
+	t.g.traffic.sent.Add(uint64(len(b)))
 	t.g.links.gossip(PeerID(a.Name), append([]byte{datagramGossip}, b...))
 	return t.g.wall.clock(), nil
 }
@@ -114,7 +115,7 @@ func (t transport) DialAddressTimeout(a memberlist.Address, timeout time.Duratio
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp-mesh", Addr: Addr{PeerID(a.Name)}, Err: err}
 	}
-	return c, nil
+	return countedConn{c, &t.g.traffic}, nil
 }
 
 // debugWriter logs what memberlist prints. All of it is of interest only to

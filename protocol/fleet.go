@@ -35,16 +35,26 @@ type Status struct {
 	Quorum      bool     `json:"quorum" doc:"commands can be decided"`
 	Stale       bool     `json:"stale" doc:"what is shown may be out of date"`
 
-	Members   int    `json:"members" doc:"number of peers alive"`
-	Instances int    `json:"instances" doc:"number of the caller's instances"`
-	Listen    string `json:"listen"`
-	API       string `json:"api"`
-	Grade     string `json:"grade" doc:"what this computer can enforce on its partitions"`
-	Version   string `json:"version"`
+	Members   int     `json:"members" doc:"number of peers alive"`
+	Traffic   Traffic `json:"traffic" doc:"what being a member costs"`
+	Instances int     `json:"instances" doc:"number of the caller's instances"`
+	Listen    string  `json:"listen"`
+	API       string  `json:"api"`
+	Grade     string  `json:"grade" doc:"what this computer can enforce on its partitions"`
+	Version   string  `json:"version"`
 
 	Whoami   Whoami    `json:"whoami" doc:"who asks"`
 	Started  time.Time `json:"started"`
 	Warnings []string  `json:"warnings" doc:"what an operator should know, one sentence each"`
+}
+
+// Traffic is what this peer exchanged with others since it started, in bytes.
+type Traffic struct {
+	Connections    int    `json:"connections" doc:"with other peers, now"`
+	Sent           uint64 `json:"sent" doc:"all that went out over them: gossip, ledger, tunnels, handshakes; without IP and UDP headers"`
+	Received       uint64 `json:"received"`
+	GossipSent     uint64 `json:"gossip_sent" doc:"payload of what peers tell one another of who is here"`
+	GossipReceived uint64 `json:"gossip_received"`
 }
 
 // A MemberState is what gossip believes of a peer.

@@ -5,6 +5,7 @@
 //	make bench                       everything, about ten minutes
 //	.ci/bench/run -only commands     one section: commands, start, join, failover or idle
 //	.ci/bench/run -runs 5 -time 5s   more runs, each longer
+//	make scale PEERS=300             what a peer costs in a large mesh
 //
 // Figures are medians of the runs. The computer's load stands beside them,
 // because it decides them: compare what was measured in one run, and take CPU
@@ -33,6 +34,8 @@ type options struct {
 	peers       int           // of the mesh that is joined
 	rounds      int           // of failover, and of requests
 	idle        time.Duration
+	settle      time.Duration // before a large mesh counts as idle
+	together    int           // of a large mesh, how many start at a time
 	only        string
 	match       string
 }
@@ -49,6 +52,7 @@ var sections = []section{
 	{"join", join},
 	{"failover", failover},
 	{"idle", idle},
+	{"scale", scale},
 }
 
 func main() {
@@ -61,7 +65,9 @@ func main() {
 	flag.IntVar(&opt.peers, "peers", 20, "peers of the mesh that is joined")
 	flag.IntVar(&opt.rounds, "rounds", 10, "rounds of failover and joining; three times as many requests")
 	flag.DurationVar(&opt.idle, "idle", 30*time.Second, "how long an idle mesh is watched")
-	flag.StringVar(&opt.only, "only", "", "sections to run, separated by commas (default: all)")
+	flag.DurationVar(&opt.settle, "settle", 20*time.Second, "how long a large mesh is left alone before it is watched")
+	flag.IntVar(&opt.together, "together", 8, "how many peers of a large mesh start at a time")
+	flag.StringVar(&opt.only, "only", "", "sections to run, separated by commas (default: all but scale)")
 	flag.StringVar(&opt.match, "match", "", "of the commands section, only rows that contain this `text`, such as \"follower, 128\"")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -85,7 +91,7 @@ func run(ctx context.Context, opt options) (err error) {
 	wanted := strings.FieldsFunc(opt.only, func(r rune) bool { return r == ',' })
 	t := &table{}
 	for _, s := range sections {
-		if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
+		if len(wanted) > 0 && !slices.Contains(wanted, s.name) || len(wanted) == 0 && s.name == "scale" {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s\n", s.name)

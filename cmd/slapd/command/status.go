@@ -46,6 +46,8 @@ func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
 	}
 	row(w, "quorum", yes(s.Quorum))
 	row(w, "members", fmt.Sprintf("%d alive", s.Members))
+	row(w, "traffic", fmt.Sprintf("%d connections; sent %s, received %s; of that gossip %s and %s", s.Traffic.Connections,
+		kib(s.Traffic.Sent), kib(s.Traffic.Received), kib(s.Traffic.GossipSent), kib(s.Traffic.GossipReceived)))
 	row(w, "instances", s.Instances)
 	row(w, "listen", s.Listen)
 	row(w, "api", s.API)
@@ -58,6 +60,9 @@ func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
 		row(w, "warning", warning)
 	}
 }
+
+// kib is a number of bytes as people read it.
+func kib(n uint64) string { return fmt.Sprintf("%.1f KiB", float64(n)/1024) }
 
 // who says who asks.
 func who(me protocol.Whoami) string {

@@ -133,8 +133,17 @@ func (d *Daemon) status(ctx context.Context, v *ledger.State) protocol.Status {
 			out.Members++
 		}
 	}
+	out.Traffic = traffic(d.mesh.Stats())
 	out.Warnings = d.warnings(v, consensus)
 	return out
+}
+
+func traffic(s mesh.Stats) protocol.Traffic {
+	return protocol.Traffic{
+		Connections: s.Connections,
+		Sent:        s.Wire.Sent, Received: s.Wire.Received,
+		GossipSent: s.Gossip.Sent, GossipReceived: s.Gossip.Received,
+	}
 }
 
 // warnings says what an operator should know, one sentence each.

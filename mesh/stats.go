@@ -1,0 +1,68 @@
+package mesh
+
+import (
+	"net"
+	"sync/atomic"
+)
+
+// Bytes counts what went out and came in.
+type Bytes struct{ Sent, Received uint64 }
+
+// Stats is what a mesh costs, since it was opened.
+type Stats struct {
+	Connections int   // held now
+	Gossip      Bytes // payload of gossip, in datagrams and streams
+	Wire        Bytes // all that QUIC carried: gossip, streams, handshakes, probes, acknowledgements; without IP and UDP headers
+}
+
+// Stats says what the mesh costs.
+func (m *Mesh) Stats() Stats {
+	s := Stats{Gossip: m.gossip.traffic.bytes()}
+	s.Connections, s.Wire = m.links.traffic()
+	return s
+}
+
+// counter counts bytes as they pass.
+type counter struct{ sent, received atomic.Uint64 }
+
+func (c *counter) bytes() Bytes { return Bytes{c.sent.Load(), c.received.Load()} }
+
+// countedConn counts what a stream carries.
+type countedConn struct {
+	net.Conn
+	traffic *counter
+}
+
+// Read counts what came in.
+func (c countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.traffic.received.Add(uint64(n))
+	return n, err
+}
+
+// Write counts what went out.
+func (c countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.traffic.sent.Add(uint64(n))
+	return n, err
+}
+
+// traffic counts the connections, and what they and those before them carried.
+func (s *links) traffic() (connections int, sum Bytes) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum = s.ended
+	for _, held := range s.conns {
+		connections += len(held)
+		for _, l := range held {
+			sum = sum.plus(l)
+		}
+	}
+	return connections, sum
+}
+
+// plus adds what a connection carried.
+func (b Bytes) plus(l *link) Bytes {
+	stats := l.conn.ConnectionStats()
+	return Bytes{b.Sent + stats.BytesSent, b.Received + stats.BytesReceived}
+}

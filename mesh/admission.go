@@ -20,6 +20,11 @@ type Admitter interface {
 	// learns only that something went wrong here. Admit must return when ctx
 	// is done.
 	Admit(ctx context.Context, a Admission) (AdmissionReply, error)
+
+	// Readmit is asked for a peer that comes back with its key alone, for its
+	// certificate expired while it was off. Who was admitted, and not removed,
+	// gets a new certificate; nothing else changes. Errors are as for Admit.
+	Readmit(ctx context.Context, a Admission) (AdmissionReply, error)
 }
 
 // An Admission is a request to join, whose sender proved to hold its key.
@@ -65,6 +70,11 @@ func (nobody) Admit(context.Context, Admission) (AdmissionReply, error) {
 	return AdmissionReply{}, Refuse("this peer admits nobody: join through another one")
 }
 
+// Readmit refuses.
+func (nobody) Readmit(context.Context, Admission) (AdmissionReply, error) {
+	return AdmissionReply{}, Refuse("this peer renews no certificate: ask another one")
+}
+
 const (
 	joinFormat     = 1
 	joinRequestMax = 8 << 10
@@ -84,6 +94,7 @@ type joinRequest struct {
 	Clock     int64    `cbor:"4,keyasint"` // Unix nanoseconds
 	Role      string   `cbor:"5,keyasint,omitempty"`
 	Addresses []string `cbor:"6,keyasint,omitempty"`
+	Returning bool     `cbor:"30,keyasint,omitempty"` // admitted before; the certificate expired
 }
 
 // joinReply is the answer.
@@ -98,6 +109,7 @@ type joinReply struct {
 	Epoch       uint64   `cbor:"8,keyasint,omitempty"`
 	Seeds       [][]byte `cbor:"9,keyasint,omitempty"` // descriptors
 	Observed    string   `cbor:"10,keyasint,omitempty"`
+	Removed     bool     `cbor:"30,keyasint,omitempty"` // who came back was removed from the mesh
 }
 
 // check holds a request to its bounds.
@@ -105,6 +117,8 @@ func (r joinRequest) check() error {
 	switch {
 	case r.Format != joinFormat:
 		return Refuse(fmt.Sprintf("join format %d is not known here (this peer speaks %d): use the same version of slapd", r.Format, joinFormat))
+	case r.Returning && len(r.Secret) != 0:
+		return Refuse("who comes back shows its key, not a token")
 	case len(r.Secret) != 0 && len(r.Secret) != len(Token{}.Secret):
 		return Refuse("the token's secret has a wrong length")
 	case !printable(r.Name, maxNameSize):
@@ -167,6 +181,10 @@ func (d *door) answer(ctx context.Context, c *quic.Conn, r joinRequest) joinRepl
 		reply.Refused = "the key is not Ed25519"
 		return reply
 	}
+	if r.Returning && d.wall.revoked(PeerIDOf(key)) {
+		reply.Removed = true
+		return reply
+	}
 	admitted, err := d.admit(ctx, r, Admission{
 		Open: len(r.Secret) == 0, TokenDigest: tokenDigest(r.Secret), PublicKey: key, Peer: PeerIDOf(key),
 		Name: r.Name, Role: r.Role, Addresses: r.Addresses, From: c.RemoteAddr().String(),
@@ -182,7 +200,7 @@ func (d *door) answer(ctx context.Context, c *quic.Conn, r joinRequest) joinRepl
 		reply.Refused = "the mesh cannot admit anyone now: try again, or look at the log of " + d.wall.identity.ID().Short()
 		return reply
 	}
-	d.log.Info("peer admitted", "peer", PeerIDOf(key).Short(), "name", r.Name, "role", admitted.Role, "from", reply.Observed)
+	d.log.Info("peer admitted", "returning", r.Returning, "peer", PeerIDOf(key).Short(), "name", r.Name, "role", admitted.Role, "from", reply.Observed)
 	reply.Certificate, reply.Role, reply.Account, reply.Epoch = admitted.CertificateDER, admitted.Role, admitted.Account, admitted.Epoch
 	reply.Seeds = d.seeds()
 	return reply
@@ -202,6 +220,9 @@ func (d *door) admit(ctx context.Context, r joinRequest, a Admission) (Admission
 		defer func() { <-d.slots }()
 	default:
 		return AdmissionReply{}, Refuse("too many peers join at this moment: try again")
+	}
+	if r.Returning {
+		return d.admitter.Readmit(ctx, a)
 	}
 	return d.admitter.Admit(ctx, a)
 }

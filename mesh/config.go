@@ -50,7 +50,9 @@ type Config struct {
 	Removed func(by PeerID)
 	// Renew fetches a new certificate for the key. It is called when two
 	// thirds of the present one's life are over, and again after a while if
-	// it fails. Nil: certificates are left to expire.
+	// it fails. Where it fails once the present one has expired, as no peer
+	// lets this one in any more, it is asked for at the doors of all that are
+	// known. Nil: certificates are left to expire.
 	Renew func(context.Context, ed25519.PublicKey) (certificateDER []byte, err error)
 
 	// Clock tells the time for certificates and clocks of others.

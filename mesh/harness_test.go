@@ -37,11 +37,12 @@ type world struct {
 	net   *simnet.Simnet
 	cut   *cutRouter
 
-	mu      sync.Mutex
-	refuse  string // why the Admitter refuses, if not ""
-	revoked map[mesh.PeerID]bool
-	admits  []mesh.Admission
-	next    byte
+	mu       sync.Mutex
+	refuse   string // why the Admitter refuses, if not ""
+	revoked  map[mesh.PeerID]bool
+	admits   []mesh.Admission
+	readmits int
+	next     byte
 }
 
 func newWorld(tb testing.TB) *world {
@@ -126,6 +127,18 @@ func (w *world) Admit(_ context.Context, a mesh.Admission) (mesh.AdmissionReply,
 	case !a.Open && a.TokenDigest != w.token.Digest():
 		return mesh.AdmissionReply{}, mesh.Refuse("no such token: it was revoked, used up, or never made here")
 	}
+	der, err := w.ca.Issue(mesh.IssueRequest{PublicKey: a.PublicKey, Now: w.now(), Lifetime: w.life})
+	return mesh.AdmissionReply{CertificateDER: der, Role: "voter", Account: "ann", Epoch: 1}, err
+}
+
+// Readmit renews for every key, as the ledger would for those it knows.
+func (w *world) Readmit(_ context.Context, a mesh.Admission) (mesh.AdmissionReply, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refuse != "" {
+		return mesh.AdmissionReply{}, mesh.Refuse(w.refuse)
+	}
+	w.readmits++
 	der, err := w.ca.Issue(mesh.IssueRequest{PublicKey: a.PublicKey, Now: w.now(), Lifetime: w.life})
 	return mesh.AdmissionReply{CertificateDER: der, Role: "voter", Account: "ann", Epoch: 1}, err
 }

@@ -34,6 +34,8 @@ type JoinConfig struct {
 	Clock       func() time.Time
 	// Timeout bounds how long the peer may keep silent. Default 10 s.
 	Timeout time.Duration
+
+	returning bool // a member whose certificate expired, which shows its key
 }
 
 // A JoinResult is what a peer needs to be a member.
@@ -91,29 +93,27 @@ func join(ctx context.Context, c JoinConfig, digest [32]byte) (_ *JoinResult, er
 	transport := &quic.Transport{Conn: socket, ConnectionIDLength: 8}
 	defer func() { err = errors.Join(err, transport.Close()) }()
 
-	ca, conn, err := knock(ctx, c, digest, transport)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.CloseWithError(codeDoor, "done") }() // what was asked for is here, or not
-	defer context.AfterFunc(ctx, func() { _ = conn.CloseWithError(codeDoor, "given up") })()
+	result, _, err := joinOver(ctx, c, digest, transport)
+	return result, err
+}
 
-	reply, err := ask(ctx, c, conn)
-	if err != nil {
-		return nil, err
-	}
-	if reason := clockReason(c.Clock().Sub(time.Unix(0, reply.Clock))); reason != "" {
+// result is what an answer brings, if it is believed.
+func (r joinReply) result(c JoinConfig, ca *x509.Certificate, digest [32]byte) (*JoinResult, error) {
+	if reason := clockReason(c.Clock().Sub(time.Unix(0, r.Clock))); reason != "" {
 		return nil, Refuse(reason)
 	}
-	if reply.Refused != "" {
-		return nil, Refuse(reply.Refused)
+	switch {
+	case r.Removed:
+		return nil, errWasRemoved
+	case r.Refused != "":
+		return nil, Refuse(r.Refused)
 	}
-	credentials := Credentials{reply.Certificate, ca.Raw, reply.MeshName}
+	credentials := Credentials{r.Certificate, ca.Raw, r.MeshName}
 	if _, _, err := credentials.check(c.Identity); err != nil {
 		return nil, fmt.Errorf("the peer sent a certificate that is not ours: %w", err)
 	}
-	result := &JoinResult{Credentials: credentials, Role: reply.Role, Account: reply.Account, Epoch: reply.Epoch, Observed: reply.Observed}
-	for _, encoded := range reply.Seeds[:min(len(reply.Seeds), joinSeeds)] {
+	result := &JoinResult{Credentials: credentials, Role: r.Role, Account: r.Account, Epoch: r.Epoch, Observed: r.Observed}
+	for _, encoded := range r.Seeds[:min(len(r.Seeds), joinSeeds)] {
 		if d, err := parseDescriptor(encoded, meshIDOf(digest)); err == nil {
 			result.Seeds = append(result.Seeds, d)
 		}
@@ -180,7 +180,7 @@ func ask(ctx context.Context, c JoinConfig, conn *quic.Conn) (joinReply, error) 
 	if err != nil {
 		return reply, err
 	}
-	request := joinRequest{Format: joinFormat, Name: c.Name, Clock: c.Clock().UnixNano(), Role: c.Role, Addresses: c.Addresses}
+	request := joinRequest{Format: joinFormat, Name: c.Name, Clock: c.Clock().UnixNano(), Role: c.Role, Addresses: c.Addresses, Returning: c.returning}
 	if c.Token != nil {
 		request.Secret = c.Token.Secret[:]
 	}

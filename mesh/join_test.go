@@ -183,6 +183,10 @@ func (brokenAdmitter) Admit(context.Context, mesh.Admission) (mesh.AdmissionRepl
 	return mesh.AdmissionReply{}, errors.New("disk on fire")
 }
 
+func (brokenAdmitter) Readmit(context.Context, mesh.Admission) (mesh.AdmissionReply, error) {
+	return mesh.AdmissionReply{}, errors.New("disk on fire")
+}
+
 // A peer that admits nobody says so.
 func TestJoinWithoutAdmitter(t *testing.T) {
 	inBubble(t, func(w *world) {

@@ -115,6 +115,9 @@ func (m *Mesh) renew(ctx context.Context) {
 				continue
 			}
 			m.config.Log.Warn("certificate not renewed", "valid_until", leaf.NotAfter, "again_in", retry, "err", err)
+			if m.Expired() {
+				retry = min(retry, renewalUrgent)
+			}
 			wait = retry/2 + rand.N(retry/2)
 			retry = min(2*retry, renewalRetryMax)
 		}
@@ -128,15 +131,32 @@ func (m *Mesh) renew(ctx context.Context) {
 	}
 }
 
+// renewNow fetches a new certificate: from whom Renew asks, or, once the old
+// one has expired, at the door of any peer.
 func (m *Mesh) renewNow(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewalAttempt)
 	defer cancel()
 	der, err := m.config.Renew(ctx, m.config.Identity.PublicKey())
+	if err == nil {
+		return m.renewed(Credentials{der, m.wall.ca.Raw, m.config.Credentials.MeshName})
+	}
+	if !m.Expired() {
+		return err
+	}
+	result, err := m.readmit(ctx)
 	if err != nil {
 		return err
 	}
-	credentials := Credentials{der, m.wall.ca.Raw, m.config.Credentials.MeshName}
-	leaf, _, err := credentials.check(m.config.Identity)
+	if err := m.renewed(result.Credentials); err != nil {
+		return err
+	}
+	m.AddSeeds(result.Seeds)
+	return nil
+}
+
+// renewed checks a new certificate, shows it from now on and keeps it.
+func (m *Mesh) renewed(c Credentials) error {
+	leaf, _, err := c.check(m.config.Identity)
 	if err != nil {
 		return err
 	}
@@ -145,7 +165,7 @@ func (m *Mesh) renewNow(ctx context.Context) error {
 	}
 	m.present(leaf)
 	if m.config.Dir != "" {
-		return credentials.Save(m.config.Dir)
+		return c.Save(m.config.Dir)
 	}
 	return nil
 }

@@ -18,10 +18,11 @@ import (
 // Admission takes two steps: the ledger decides who is admitted, and the
 // leader, which holds the CA's key, signs. Any peer passes the wish on.
 
-// admitPath and renewPath are where the leader is asked to sign.
+// admitPath, renewPath and readmitPath are where the leader is asked to sign.
 const (
-	admitPath = "/v1/admit"
-	renewPath = "/v1/renew"
+	admitPath   = "/v1/admit"
+	renewPath   = "/v1/renew"
+	readmitPath = "/v1/readmit"
 )
 
 // admitTimeout bounds how long a newcomer is kept waiting.
@@ -72,6 +73,45 @@ func (d *Daemon) admit(ctx context.Context, asked mesh.PeerID, a mesh.Admission)
 	return mesh.AdmissionReply{CertificateDER: certificate, Role: string(peer.Role), Account: string(peer.Account), Epoch: m.Epoch}, nil
 }
 
+// Readmit is the mesh's question whether a peer that comes back with its key
+// alone is a member still. The leader answers it from the ledger; nothing in
+// that changes.
+func (d *Daemon) Readmit(ctx context.Context, a mesh.Admission) (mesh.AdmissionReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	defer cancel()
+	var reply mesh.AdmissionReply
+	err := d.atLeader(ctx, readmitPath, a, &reply, func(context.Context) error {
+		var err error
+		reply, err = d.readmit(a)
+		return err
+	})
+	if code := ledger.CodeOf(err); code != "" && code != ledger.ErrInternal {
+		return reply, mesh.Refuse(err.Error())
+	}
+	return reply, err
+}
+
+// readmit signs, on the leader, for a peer that showed its key at any door. A
+// door that lies about who knocked gains nothing: a certificate is of no use
+// without the key.
+func (d *Daemon) readmit(a mesh.Admission) (mesh.AdmissionReply, error) {
+	id := mesh.PeerIDOf(a.PublicKey)
+	v := d.books.View()
+	peer, ok := v.Peer(ledger.PeerID(id))
+	switch {
+	case !ok:
+		return mesh.AdmissionReply{}, &ledger.Refusal{Code: ledger.ErrForbidden, Detail: fmt.Sprintf("peer %s is not of this mesh: it never was, or it left: join with a new token", id.Short())}
+	case peer.Revoked:
+		return mesh.AdmissionReply{}, &ledger.Refusal{Code: ledger.ErrForbidden, Detail: fmt.Sprintf("peer %s was removed from the mesh", id.Short())}
+	}
+	certificate, err := d.sign(a.PublicKey)
+	if err != nil {
+		return mesh.AdmissionReply{}, err
+	}
+	m, _ := v.Mesh()
+	return mesh.AdmissionReply{CertificateDER: certificate, Role: string(peer.Role), Account: string(peer.Account), Epoch: m.Epoch}, nil
+}
+
 // A renewal asks for a fresh certificate; who asks is known from the
 // connection.
 type renewal struct {
@@ -82,8 +122,14 @@ type renewed struct {
 	CertificateDER []byte `json:"certificate"`
 }
 
-// renew fetches a new certificate for this peer.
+// renew fetches a new certificate for this peer. Once the old one has
+// expired no leader can be asked, and if all peers were off together there is
+// none: who keeps the CA's key then signs for itself, so that voters find
+// together again. Whoever was removed meanwhile is told so by the others.
 func (d *Daemon) renew(ctx context.Context, key ed25519.PublicKey) ([]byte, error) {
+	if d.mesh.Expired() {
+		return d.sign(key)
+	}
 	var out renewed
 	err := d.atLeader(ctx, renewPath, renewal{key}, &out, func(context.Context) error {
 		var err error
@@ -106,7 +152,7 @@ func (d *Daemon) renewFor(caller mesh.PeerID, in renewal) (renewed, error) {
 func (d *Daemon) sign(key ed25519.PublicKey) ([]byte, error) {
 	ca, err := mesh.LoadCA(d.folder.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("sign: this peer leads but does not hold the CA's key")
+		return nil, errors.New("sign: this peer does not hold the CA's key")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
@@ -146,6 +192,12 @@ func (d *Daemon) serveAdmission() {
 			return mesh.AdmissionReply{}, d.elsewhere(ctx)
 		}
 		return d.admit(ctx, caller, a)
+	})
+	handle(d.rpc, readmitPath, func(ctx context.Context, _ mesh.PeerID, a mesh.Admission) (mesh.AdmissionReply, error) {
+		if !d.books.Leads() {
+			return mesh.AdmissionReply{}, d.elsewhere(ctx)
+		}
+		return d.readmit(a)
 	})
 	handle(d.rpc, renewPath, func(ctx context.Context, caller mesh.PeerID, in renewal) (renewed, error) {
 		if !d.books.Leads() {

@@ -91,7 +91,10 @@ func (n *network) move(address string, group int) {
 // socket returns one at an address that was never used.
 func (w *world) socket() *simnet.SimConn {
 	w.hosts++
-	addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, w.hosts).To4(), Port: mesh.DefaultPort}
+	return w.socketAt(&net.UDPAddr{IP: net.IPv4(10, 0, 0, w.hosts).To4(), Port: mesh.DefaultPort})
+}
+
+func (w *world) socketAt(addr *net.UDPAddr) *simnet.SimConn {
 	link := &simnet.SimulatedLink{Latency: 2 * time.Millisecond, UploadPacket: w.net}
 	s := simnet.NewBlockingSimConn(addr, link)
 	w.net.AddNode(addr, link)
@@ -173,9 +176,15 @@ func (p *testPeer) join(through *testPeer, token string) error {
 // run brings the peer up at an address that it never had.
 func (p *testPeer) run() {
 	p.w.t.Helper()
+	p.runOn(p.w.socket())
+}
+
+// runOn brings the peer up on a socket.
+func (p *testPeer) runOn(socket net.PacketConn) {
+	p.w.t.Helper()
 	control, api := newPipeListener(), newPipeListener()
 	cfg := p.config
-	cfg.Socket, cfg.Control, cfg.API = p.w.socket(), control, api
+	cfg.Socket, cfg.Control, cfg.API = socket, control, api
 	p.config.Seeds = nil // it remembers them
 	d, err := Open(p.w.t.Context(), cfg, Settings{})
 	if err != nil {

@@ -59,6 +59,7 @@ type Computer struct {
 	Drained    bool              `cbor:"20,keyasint,omitempty"` // takes no new instances
 	Retired    bool              `cbor:"21,keyasint,omitempty"` // … for good
 	Given      bool              `cbor:"22,keyasint,omitempty"` // is not its peer's account's
+	Bandwidth  int64             `cbor:"60,keyasint,omitempty"` // bits per second; as Cores
 }
 
 // title returns what people call the computer.

@@ -19,6 +19,7 @@ type Offer struct {
 	Cores      uint32            `cbor:"8,keyasint,omitempty"`  // thousandths of a core
 	Memory     int64             `cbor:"9,keyasint,omitempty"`  // bytes
 	Disk       int64             `cbor:"10,keyasint,omitempty"` // bytes
+	Bandwidth  int64             `cbor:"60,keyasint,omitempty"` // bits per second
 }
 
 // Kind returns "offer".
@@ -45,7 +46,7 @@ func (c Offer) decide(s *State, x Context) ([]Event, error) {
 		ID: ComputerID(peer.ID), Name: c.Name, Account: peer.Account, Scope: c.Scope,
 		Partitions: c.Partitions, Free: c.Partitions, Labels: c.Labels, Grade: c.Grade,
 		Arch: c.Arch, Host: c.Host, State: ComputerOnline, Since: x.At,
-		Cores: c.Cores, Memory: c.Memory, Disk: c.Disk,
+		Cores: c.Cores, Memory: c.Memory, Disk: c.Disk, Bandwidth: c.Bandwidth,
 	}
 	was, ok := s.Computer(now.ID)
 	if ok {
@@ -72,8 +73,9 @@ func (c Offer) check() error {
 	switch {
 	case c.Partitions < 0 || c.Partitions > MaxPartitions:
 		return refuse(ErrInvalid, "offer: %d partitions, 0 to %d expected", c.Partitions, MaxPartitions)
-	case c.Cores > MaxCores || c.Memory < 0 || c.Disk < 0:
-		return refuse(ErrInvalid, "offer: %d thousandths of a core, %d bytes of memory, %d of disk: at most %d, not negative", c.Cores, c.Memory, c.Disk, MaxCores)
+	case c.Cores > MaxCores || c.Memory < 0 || c.Disk < 0 || c.Bandwidth < 0 || c.Bandwidth > MaxNeed:
+		return refuse(ErrInvalid, "offer: %d thousandths of a core, %d bytes of memory, %d of disk, %d bits per second: at most %d and %d, not negative",
+			c.Cores, c.Memory, c.Disk, c.Bandwidth, MaxCores, int64(MaxNeed))
 	case !c.Scope.valid():
 		return refuse(ErrInvalid, "offer: scope %q: personal, group, public or closed expected", c.Scope)
 	}

@@ -14,7 +14,7 @@ func FuzzParse(f *testing.F) {
 		Offer{Partitions: 2, Labels: map[string]string{"a": "b"}},
 		Leave{Force: true},
 		Request{Reference: "a", Parameters: params("x", "1")},
-		Request{Reference: "a", Needs: Needs{1000, 1 << 30, 1}, Affinity: Affinity{[]Reference{"b"}, "site", []Reference{"c"}, "network"}, MaxPrice: 1},
+		Request{Reference: "a", Needs: Needs{1000, 1 << 30, 1, 1e8}, Affinity: Affinity{[]Reference{"b"}, "site", []Reference{"c"}, "network"}, MaxPrice: 1},
 		Request{Reference: "a", Parent: 1},
 		Rename{1, "b"},
 		Bang{1, "look"},

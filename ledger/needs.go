@@ -8,21 +8,22 @@ import (
 // there together. A computer that says how much it has never takes more than
 // that; what it does not say is not limited.
 type Needs struct {
-	Cores  int64 `cbor:"1,keyasint,omitempty"` // thousandths of a core
-	Memory int64 `cbor:"2,keyasint,omitempty"` // bytes
-	Disk   int64 `cbor:"3,keyasint,omitempty"` // bytes
+	Cores     int64 `cbor:"1,keyasint,omitempty"`  // thousandths of a core
+	Memory    int64 `cbor:"2,keyasint,omitempty"`  // bytes
+	Disk      int64 `cbor:"3,keyasint,omitempty"`  // bytes
+	Bandwidth int64 `cbor:"60,keyasint,omitempty"` // bits per second
 }
 
-// MaxNeed bounds the bytes that one instance may need, so that those of all
-// on a computer can be added.
+// MaxNeed bounds the bytes, or bits per second, that one instance may need, so
+// that those of all on a computer can be added.
 const MaxNeed = 1 << 48
 
 func (n Needs) plus(m Needs) Needs {
-	return Needs{n.Cores + m.Cores, n.Memory + m.Memory, n.Disk + m.Disk}
+	return Needs{n.Cores + m.Cores, n.Memory + m.Memory, n.Disk + m.Disk, n.Bandwidth + m.Bandwidth}
 }
 
 func (n Needs) minus(m Needs) Needs {
-	return Needs{n.Cores - m.Cores, n.Memory - m.Memory, n.Disk - m.Disk}
+	return Needs{n.Cores - m.Cores, n.Memory - m.Memory, n.Disk - m.Disk, n.Bandwidth - m.Bandwidth}
 }
 
 func (n Needs) resources() placement.Resources { return placement.Resources(n) }
@@ -38,23 +39,27 @@ func (n Needs) or(m Needs) Needs {
 	if n.Disk == 0 {
 		n.Disk = m.Disk
 	}
+	if n.Bandwidth == 0 {
+		n.Bandwidth = m.Bandwidth
+	}
 	return n
 }
 
 // check refuses what no computer has.
 func (n Needs) check(what string) error {
 	switch {
-	case n.Cores < 0 || n.Memory < 0 || n.Disk < 0:
-		return refuse(ErrInvalid, "%s: it needs %d thousandths of a core, %d bytes of memory, %d of disk: nothing below zero expected", what, n.Cores, n.Memory, n.Disk)
-	case n.Cores > MaxCores || n.Memory > MaxNeed || n.Disk > MaxNeed:
-		return refuse(ErrInvalid, "%s: it needs %d thousandths of a core, %d bytes of memory, %d of disk: at most %d cores and %d bytes expected",
-			what, n.Cores, n.Memory, n.Disk, MaxCores/1000, int64(MaxNeed))
+	case min(n.Cores, n.Memory, n.Disk, n.Bandwidth) < 0:
+		return refuse(ErrInvalid, "%s: it needs %d thousandths of a core, %d bytes of memory, %d of disk, %d bits per second: nothing below zero expected",
+			what, n.Cores, n.Memory, n.Disk, n.Bandwidth)
+	case n.Cores > MaxCores || max(n.Memory, n.Disk, n.Bandwidth) > MaxNeed:
+		return refuse(ErrInvalid, "%s: it needs %d thousandths of a core, %d bytes of memory, %d of disk, %d bits per second: at most %d cores and %d of each other expected",
+			what, n.Cores, n.Memory, n.Disk, n.Bandwidth, MaxCores/1000, int64(MaxNeed))
 	}
 	return nil
 }
 
 // Capacity returns what c has; what is zero is not known.
-func (c Computer) Capacity() Needs { return Needs{int64(c.Cores), c.Memory, c.Disk} }
+func (c Computer) Capacity() Needs { return Needs{int64(c.Cores), c.Memory, c.Disk, c.Bandwidth} }
 
 // tooSmall says what of n, which replaces was, c has no room for. What does
 // not grow has room: it is there.
@@ -67,6 +72,8 @@ func (c Computer) tooSmall(was, n Needs) string {
 		return placement.FormatSize(max(0, left.Memory)) + " of memory are free for it"
 	case has.Disk > 0 && n.Disk > was.Disk && n.Disk > left.Disk:
 		return placement.FormatSize(max(0, left.Disk)) + " of disk are free for it"
+	case has.Bandwidth > 0 && n.Bandwidth > was.Bandwidth && n.Bandwidth > left.Bandwidth:
+		return placement.FormatBandwidth(max(0, left.Bandwidth)) + " are free for it"
 	}
 	return ""
 }

@@ -7,9 +7,13 @@ import (
 	"testing"
 )
 
-// String is how scripts show needs: cores, and GiB of memory and disk.
+// String is how scripts show needs: cores, GiB of memory and disk, Mbit/s.
 func (n Needs) String() string {
-	return fmt.Sprintf("%d.%03d/%d/%d", n.Cores/1000, n.Cores%1000, n.Memory>>30, n.Disk>>30)
+	text := fmt.Sprintf("%d.%03d/%d/%d", n.Cores/1000, n.Cores%1000, n.Memory>>30, n.Disk>>30)
+	if n.Bandwidth != 0 {
+		text += fmt.Sprintf("/%dM", n.Bandwidth/1e6)
+	}
+	return text
 }
 
 // references reads "a,b".
@@ -22,13 +26,13 @@ func references(word string) (refs []Reference) {
 	return refs
 }
 
-// takeNeeds reads cores=N memory=GIB disk=GIB of a line, each behind a sign.
+// takeNeeds reads cores=N memory=GIB disk=GIB bandwidth=MBIT of a line, each behind a sign.
 func (w *world) takeNeeds(sign string, values map[string]string) (n Needs) {
 	w.Helper()
 	for k, to := range map[string]struct {
 		sum  *int64
 		unit int
-	}{"cores": {&n.Cores, 1000}, "memory": {&n.Memory, 1 << 30}, "disk": {&n.Disk, 1 << 30}} {
+	}{"cores": {&n.Cores, 1000}, "memory": {&n.Memory, 1 << 30}, "disk": {&n.Disk, 1 << 30}, "bandwidth": {&n.Bandwidth, 1e6}} {
 		if text, ok := values[sign+k]; ok {
 			*to.sum = int64(to.unit) * int64(w.number(text))
 			delete(values, sign+k)
@@ -53,6 +57,8 @@ func TestAbsurdDemands(t *testing.T) {
 		{Needs: Needs{Cores: MaxCores + 1}},
 		{Needs: Needs{Memory: MaxNeed + 1}},
 		{Needs: Needs{Disk: 1<<63 - 1}},
+		{Needs: Needs{Bandwidth: -1}},
+		{Needs: Needs{Bandwidth: MaxNeed + 1}},
 		{MaxPrice: -1},
 		{MaxPrice: 1<<63 - 1},
 		{Policy: "dearest"},
@@ -98,7 +104,7 @@ func (w *world) takesMore(events []Event) map[ComputerID]Needs {
 			now = e.Instance
 			was, _ = w.Instance(now.ID)
 		}
-		if d := now.Needs.minus(was.Needs); d.Cores > 0 || d.Memory > 0 || d.Disk > 0 {
+		if d := now.Needs.minus(was.Needs); max(d.Cores, d.Memory, d.Disk, d.Bandwidth) > 0 {
 			more[now.Computer] = d
 		}
 	}
@@ -110,7 +116,8 @@ func (w *world) takesMore(events []Event) map[ComputerID]Needs {
 func (c Computer) lacks(more Needs) bool {
 	over := func(has, reserved, more int64) bool { return has > 0 && more > 0 && reserved > has }
 	has := c.Capacity()
-	return over(has.Cores, c.Reserved.Cores, more.Cores) || over(has.Memory, c.Reserved.Memory, more.Memory) || over(has.Disk, c.Reserved.Disk, more.Disk)
+	return over(has.Cores, c.Reserved.Cores, more.Cores) || over(has.Memory, c.Reserved.Memory, more.Memory) || over(has.Disk, c.Reserved.Disk, more.Disk) ||
+		over(has.Bandwidth, c.Reserved.Bandwidth, more.Bandwidth)
 }
 
 // checkSpread says what is wrong with how many instances of an account each

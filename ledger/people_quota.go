@@ -12,10 +12,11 @@ import (
 type Quota struct {
 	Instances *int64 `cbor:"1,keyasint,omitempty"` // that are not gone
 	Computers *int64 `cbor:"2,keyasint,omitempty"`
-	Tokens    *int64 `cbor:"3,keyasint,omitempty"` // that can still be used
-	Cores     *int64 `cbor:"4,keyasint,omitempty"` // thousandths of a core that its instances need together
-	Memory    *int64 `cbor:"5,keyasint,omitempty"` // bytes, as above
-	Disk      *int64 `cbor:"6,keyasint,omitempty"` // bytes, as above
+	Tokens    *int64 `cbor:"3,keyasint,omitempty"`  // that can still be used
+	Cores     *int64 `cbor:"4,keyasint,omitempty"`  // thousandths of a core that its instances need together
+	Memory    *int64 `cbor:"5,keyasint,omitempty"`  // bytes, as above
+	Disk      *int64 `cbor:"6,keyasint,omitempty"`  // bytes, as above
+	Bandwidth *int64 `cbor:"60,keyasint,omitempty"` // bits per second, as above
 }
 
 // maxQuota bounds quotas, so that sums stay in range.
@@ -35,10 +36,11 @@ const (
 	QuotaCores     QuotaKind = "cores"
 	QuotaMemory    QuotaKind = "memory"
 	QuotaDisk      QuotaKind = "disk"
+	QuotaBandwidth QuotaKind = "bandwidth"
 )
 
 // QuotaKinds lists the kinds in the order in which they are shown.
-var QuotaKinds = []QuotaKind{QuotaInstances, QuotaComputers, QuotaTokens, QuotaCores, QuotaMemory, QuotaDisk}
+var QuotaKinds = []QuotaKind{QuotaInstances, QuotaComputers, QuotaTokens, QuotaCores, QuotaMemory, QuotaDisk, QuotaBandwidth}
 
 // of returns where a bound is kept.
 func (q *Quota) of(k QuotaKind) **int64 {
@@ -55,6 +57,8 @@ func (q *Quota) of(k QuotaKind) **int64 {
 		return &q.Memory
 	case QuotaDisk:
 		return &q.Disk
+	case QuotaBandwidth:
+		return &q.Bandwidth
 	}
 	return new(*int64)
 }
@@ -93,6 +97,8 @@ func (k QuotaKind) amount(n int64) string {
 		return placement.FormatCores(n)
 	case QuotaMemory, QuotaDisk:
 		return placement.FormatSize(n) + " of " + string(k)
+	case QuotaBandwidth:
+		return placement.FormatBandwidth(n) + " of " + string(k)
 	case QuotaInstances, QuotaComputers, QuotaTokens:
 		if n == 1 {
 			return "1 " + strings.TrimSuffix(string(k), "s")
@@ -129,6 +135,7 @@ func (s *State) mayNeed(account AccountName, what string, say bool, was, now Nee
 		{QuotaCores, used.Cores, was.Cores, now.Cores},
 		{QuotaMemory, used.Memory, was.Memory, now.Memory},
 		{QuotaDisk, used.Disk, was.Disk, now.Disk},
+		{QuotaBandwidth, used.Bandwidth, was.Bandwidth, now.Bandwidth},
 	} {
 		if _, bounded := a.Quota.Get(n.kind); bounded && n.now == 0 && (say || n.was != 0) {
 			return refuse(ErrInvalid, "%s: account %s has a quota of %s: say how much the instance needs", what, account, n.kind)

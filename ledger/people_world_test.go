@@ -147,6 +147,9 @@ func (w *world) withinQuotas(events []Event) {
 			if most, ok := a.Quota.Get(QuotaCores); ok && e.Instance.Needs.Cores > 0 && w.Tally(a.Name).Needs.Cores > most { // who needs none adds none
 				w.Fatalf("%v: %s may have %d thousandths of a core and has %+v", e, a.Name, most, w.Tally(a.Name))
 			}
+			if most, ok := a.Quota.Get(QuotaBandwidth); ok && e.Instance.Needs.Bandwidth > 0 && w.Tally(a.Name).Needs.Bandwidth > most {
+				w.Fatalf("%v: %s may have %d bits per second and has %+v", e, a.Name, most, w.Tally(a.Name))
+			}
 		case TokenCreated:
 			a, _ := w.Account(e.Token.Account)
 			usable := int64(0)
@@ -192,7 +195,7 @@ func randomPeople(r *rand.Rand, p Principal) (Principal, Command) {
 		return System(), SetOperator{account, r.IntN(2) == 0}
 	}
 	n := int64(r.IntN(12) - 2)
-	if n *= []int64{1, 1000}[r.IntN(2)]; r.IntN(3) == 0 {
+	if n *= []int64{1, 1000, 1e8}[r.IntN(3)]; r.IntN(3) == 0 {
 		n = noQuota
 	}
 	return p, SetQuota{AccountName(pick("bob", "acme", "lab")), Quota{}.With(QuotaKinds[r.IntN(len(QuotaKinds))], 0).and(n)}

@@ -36,7 +36,7 @@ func BenchmarkPlace(b *testing.B) {
 		b.Run(string(policy), func(b *testing.B) {
 			c := Request{
 				Reference: "x", Release: DigestOf(profileOf("web", "1")), Policy: policy, MaxPrice: 1e6,
-				Needs: Needs{2000, 4 << 30, 10 << 30}, Where: "country in [k7, k9] and hardware = 1 and cores >= 4",
+				Needs: Needs{2000, 4 << 30, 10 << 30, 0}, Where: "country in [k7, k9] and hardware = 1 and cores >= 4",
 			}
 			for b.Loop() {
 				if _, err := w.Decide(c, Context{w.at, AsPeer("p0")}); err != nil {

@@ -84,7 +84,7 @@ func TestQuotesHold(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 11))
 	w := newWorld(t)
 	placed := 0
-	for step := range 3000 {
+	for step := range 6000 {
 		p, c := randomCommand(r, w, step)
 		w.at = w.at.Add(time.Duration(r.IntN(10)-1) * time.Second)
 		request, ok := c.(Request)

@@ -47,7 +47,7 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	case n < 22:
 		return p, Offer{
 			Partitions: r.IntN(8), Scope: Scope(pick("", "", "personal", "closed", "public")), Grade: pick("plain", "sandbox"), Labels: map[string]string{"country": pick("FR", "DE")},
-			Cores: uint32(1000 * r.IntN(4)), Memory: int64(r.IntN(6)) << 30, Disk: int64(r.IntN(3)) << 40,
+			Cores: uint32(1000 * r.IntN(4)), Memory: int64(r.IntN(6)) << 30, Disk: int64(r.IntN(3)) << 40, Bandwidth: int64(r.IntN(3)) * 1e8,
 		}
 	case n < 26:
 		return p, Publish{Digest: DigestOf(profileOf(name, version)), Profile: profileOf(name, version), Name: name, Version: version, Types: []string{"default", "big"}}
@@ -103,7 +103,7 @@ func randomRequest(r *rand.Rand, reference Reference, release ReleaseDigest) Req
 		c.Filter = map[string]string{pick("country", "computer", "grade"): pick("FR", "DE", "p1", "p3", "sandbox")}
 	}
 	if r.IntN(2) == 0 {
-		c.Needs, c.ReplaceNeeds = Needs{int64(500 * r.IntN(4)), int64(r.IntN(3)) << 30, int64(r.IntN(2)-r.IntN(30)/29) << 39}, r.IntN(4) == 0
+		c.Needs, c.ReplaceNeeds = Needs{int64(500 * r.IntN(4)), int64(r.IntN(3)) << 30, int64(r.IntN(2)-r.IntN(30)/29) << 39, int64(r.IntN(6)/4) * 4e7}, r.IntN(4) == 0
 		if r.IntN(50) == 0 {
 			c.Where = pick("cores / 0 > 1", "price <= 100000", "memory_free > 2GiB")
 		}

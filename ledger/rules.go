@@ -87,6 +87,9 @@ func (c SetState) rules() uint64 {
 }
 
 func (c Request) rules() uint64 {
+	if c.Needs.Bandwidth != 0 {
+		return RulesOfGroups
+	}
 	if c.Needs != (Needs{}) || !c.Affinity.IsZero() || c.MaxPrice != 0 || c.ReplaceNeeds || c.Parent != 0 || c.Scope != "" || c.Keep != nil || c.Policy == placement.Cheapest {
 		return RulesOfProjects
 	}
@@ -97,6 +100,9 @@ func (c Request) rules() uint64 {
 }
 
 func (c Offer) rules() uint64 {
+	if c.Bandwidth != 0 {
+		return RulesOfGroups
+	}
 	if c.Cores != 0 || c.Memory != 0 || c.Disk != 0 {
 		return RulesOfMoney
 	}
@@ -107,10 +113,16 @@ func (CreateProject) rules() uint64  { return RulesOfProjects }
 func (SetMember) rules() uint64      { return RulesOfProjects }
 func (RemoveMember) rules() uint64   { return RulesOfProjects }
 func (DeleteProject) rules() uint64  { return RulesOfProjects }
-func (SetQuota) rules() uint64       { return RulesOfProjects }
 func (CreateUser) rules() uint64     { return RulesOfProjects }
 func (DisableAccount) rules() uint64 { return RulesOfProjects }
 func (SetOperator) rules() uint64    { return RulesOfProjects }
+
+func (c SetQuota) rules() uint64 {
+	if c.Quota.Bandwidth != nil {
+		return RulesOfGroups
+	}
+	return RulesOfProjects
+}
 
 func (c CreateToken) rules() uint64 {
 	if len(c.Scopes) > 0 || c.Project != "" {

@@ -264,7 +264,7 @@ func (w *world) parseWork(verb string, a []string, values, filter map[string]str
 	case "offer": // N [label=value…]
 		c := Offer{Partitions: w.number(a[0]), Scope: Scope(values["scope"]), Grade: values["grade"], Arch: values["arch"], Labels: values}
 		needs := w.takeNeeds("", values)
-		c.Cores, c.Memory, c.Disk = uint32(needs.Cores), needs.Memory, needs.Disk
+		c.Cores, c.Memory, c.Disk, c.Bandwidth = uint32(needs.Cores), needs.Memory, needs.Disk, needs.Bandwidth
 		c.Host = values["host"]
 		for _, k := range []string{"scope", "grade", "arch", "host"} {
 			delete(values, k)

@@ -129,6 +129,7 @@ type Quota struct {
 	Millicores *int64 `json:"millicores" doc:"thousandths of a core that its instances need together"`
 	Memory     *int64 `json:"memory" doc:"bytes, as above"`
 	Disk       *int64 `json:"disk" doc:"bytes, as above"`
+	Bandwidth  *int64 `json:"bandwidth" doc:"bits per second, as above"`
 }
 
 // A QuotaInput changes a quota. What is missing stays; -1 lifts a bound.
@@ -139,6 +140,7 @@ type QuotaInput struct {
 	Millicores *int64 `json:"millicores,omitempty" minimum:"-1"`
 	Memory     *int64 `json:"memory,omitempty" minimum:"-1"`
 	Disk       *int64 `json:"disk,omitempty" minimum:"-1"`
+	Bandwidth  *int64 `json:"bandwidth,omitempty" minimum:"-1"`
 }
 
 // Holdings are what an account has, as far as the asked peer knows.
@@ -149,6 +151,7 @@ type Holdings struct {
 	Millicores int64 `json:"millicores"`
 	Memory     int64 `json:"memory"`
 	Disk       int64 `json:"disk"`
+	Bandwidth  int64 `json:"bandwidth"`
 }
 
 // CheckAccount refuses what cannot be the name of a user or a project.
@@ -196,6 +199,7 @@ func (in QuotaInput) Check() error {
 		{"millicores", in.Millicores},
 		{"memory", in.Memory},
 		{"disk", in.Disk},
+		{"bandwidth", in.Bandwidth},
 	} {
 		if f.most != nil && (*f.most < -1 || *f.most > maxQuota) {
 			return Errorf(ErrInvalid, "quota: %s of %d: 0 to %d expected, or -1 for no bound", f.what, *f.most, int64(maxQuota))

@@ -11,22 +11,24 @@ type Needs struct {
 	Millicores int64 `json:"millicores" required:"false" minimum:"0" maximum:"4096000" doc:"thousandths of a core"`
 	Memory     int64 `json:"memory" required:"false" minimum:"0" maximum:"281474976710656" doc:"bytes"`
 	Disk       int64 `json:"disk" required:"false" minimum:"0" maximum:"281474976710656" doc:"bytes"`
+	Bandwidth  int64 `json:"bandwidth" required:"false" minimum:"0" maximum:"281474976710656" doc:"bits per second"`
 }
 
 // Bounds on what one instance may need.
 const (
 	MaxMillicores = 4_096_000
-	MaxNeed       = 1 << 48 // bytes
+	MaxNeed       = 1 << 48 // bytes, or bits per second
 )
 
 // Check refuses what no computer has.
 func (n Needs) Check() error {
 	switch {
-	case n.Millicores < 0 || n.Memory < 0 || n.Disk < 0:
-		return Errorf(ErrInvalid, "needs %d thousandths of a core, %d bytes of memory, %d of disk: nothing below zero expected", n.Millicores, n.Memory, n.Disk)
-	case n.Millicores > MaxMillicores || n.Memory > MaxNeed || n.Disk > MaxNeed:
-		return Errorf(ErrInvalid, "needs %d thousandths of a core, %d bytes of memory, %d of disk: at most %d and %d bytes expected",
-			n.Millicores, n.Memory, n.Disk, MaxMillicores, int64(MaxNeed))
+	case min(n.Millicores, n.Memory, n.Disk, n.Bandwidth) < 0:
+		return Errorf(ErrInvalid, "needs %d thousandths of a core, %d bytes of memory, %d of disk, %d bits per second: nothing below zero expected",
+			n.Millicores, n.Memory, n.Disk, n.Bandwidth)
+	case n.Millicores > MaxMillicores || max(n.Memory, n.Disk, n.Bandwidth) > MaxNeed:
+		return Errorf(ErrInvalid, "needs %d thousandths of a core, %d bytes of memory, %d of disk, %d bits per second: at most %d, and %d of each other, expected",
+			n.Millicores, n.Memory, n.Disk, n.Bandwidth, MaxMillicores, int64(MaxNeed))
 	}
 	return nil
 }
@@ -45,6 +47,9 @@ func (n Needs) String() string {
 	}
 	if n.Disk != 0 {
 		parts = append(parts, FormatSize(n.Disk)+" disk")
+	}
+	if n.Bandwidth != 0 {
+		parts = append(parts, FormatBandwidth(n.Bandwidth)+" bandwidth")
 	}
 	return strings.Join(parts, ", ")
 }
@@ -94,6 +99,39 @@ func RoughSize(n int64) string {
 		return strconv.FormatInt(whole, 10) + "." + strconv.FormatInt(tenths, 10) + u.name
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// bandwidthUnits are the units of bandwidths, the largest first.
+var bandwidthUnits = []struct {
+	name string
+	bits int64
+}{{"Tbit", 1e12}, {"Gbit", 1e9}, {"Mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}}
+
+// ParseBandwidth reads bits per second, such as 100Mbit or 1Gbit.
+func ParseBandwidth(text string) (int64, error) {
+	for _, u := range bandwidthUnits {
+		number, ok := strings.CutSuffix(strings.TrimSuffix(text, "/s"), u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n < 0 || n > MaxNeed/u.bits || number[0] == '+' {
+			break
+		}
+		return n * u.bits, nil
+	}
+	return 0, Errorf(ErrInvalid, "%.40q: a bandwidth such as 100Mbit or 1Gbit (a second) expected, at most 281Tbit", text)
+}
+
+// FormatBandwidth is what ParseBandwidth reads, in the largest unit that is
+// exact.
+func FormatBandwidth(n int64) string {
+	for _, u := range bandwidthUnits {
+		if n >= u.bits && n%u.bits == 0 {
+			return strconv.FormatInt(n/u.bits, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(n, 10) + "bit"
 }
 
 // ParseCores reads a number of cores such as 2 or 0.5, in thousandths.

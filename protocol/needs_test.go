@@ -23,9 +23,27 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%d: %s", n, got)
 		}
 	}
-	n := protocol.Needs{Millicores: 2500, Memory: 4 << 30, Disk: 1536 << 20}
-	if got := n.String(); got != "2.5 cores, 4GiB memory, 1536MiB disk" {
+	n := protocol.Needs{Millicores: 2500, Memory: 4 << 30, Disk: 1536 << 20, Bandwidth: 1e8}
+	if got := n.String(); got != "2.5 cores, 4GiB memory, 1536MiB disk, 100Mbit bandwidth" {
 		t.Error(got)
+	}
+}
+
+func TestBandwidths(t *testing.T) {
+	for text, want := range map[string]int64{"100Mbit": 1e8, "1Gbit/s": 1e9, "0bit": 0, "1500kbit": 1_500_000, "281Tbit": 281e12, "7bit": 7} {
+		if got, err := protocol.ParseBandwidth(text); got != want || err != nil {
+			t.Errorf("%s: %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "bit", "Mbit", "-1Mbit", "+1Mbit", "1.5Mbit", "100", "100MB", "282Tbit", "9999999999999999999Gbit", "1 Mbit", "1Mbit/s/s", "/s"} {
+		if n, err := protocol.ParseBandwidth(text); !errors.Is(err, protocol.ErrInvalid) {
+			t.Errorf("%q: %d, %v", text, n, err)
+		}
+	}
+	for n, want := range map[int64]string{0: "0bit", 1e8: "100Mbit", 1_500_000: "1500kbit", 1e12: "1Tbit"} {
+		if got := protocol.FormatBandwidth(n); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
 	}
 }
 
@@ -43,7 +61,7 @@ func TestCores(t *testing.T) {
 }
 
 func TestNeedsAreChecked(t *testing.T) {
-	for _, n := range []protocol.Needs{{Millicores: -1}, {Memory: -1}, {Disk: protocol.MaxNeed + 1}, {Millicores: protocol.MaxMillicores + 1}} {
+	for _, n := range []protocol.Needs{{Millicores: -1}, {Memory: -1}, {Disk: protocol.MaxNeed + 1}, {Bandwidth: protocol.MaxNeed + 1}, {Bandwidth: -1}, {Millicores: protocol.MaxMillicores + 1}} {
 		in := protocol.RequestInput{Reference: "db1", Needs: n}
 		if err := in.Check(); !errors.Is(err, protocol.ErrInvalid) {
 			t.Errorf("%+v: %v", n, err)

@@ -98,6 +98,7 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 		API:        opt.API,
 		Advertise:  opt.Advertise,
 		Partitions: opt.Partitions,
+		Bandwidth:  opt.Bandwidth,
 		Labels:     opt.Labels,
 	}
 }

@@ -25,7 +25,8 @@ func (f fleet) fits(c placement.Candidate, w placement.Want) bool {
 	return open && allowed && f.meets(c, w) && (w.MaxPrice == 0 || c.Price(&w)+w.Besides <= w.MaxPrice) &&
 		room(c.Capacity.Cores, c.Reserved.Cores, w.Needs.Cores) &&
 		room(c.Capacity.Memory, c.Reserved.Memory, w.Needs.Memory) &&
-		room(c.Capacity.Disk, c.Reserved.Disk, w.Needs.Disk)
+		room(c.Capacity.Disk, c.Reserved.Disk, w.Needs.Disk) &&
+		room(c.Capacity.Bandwidth, c.Reserved.Bandwidth, w.Needs.Bandwidth)
 }
 
 // meets reports whether c is as w demands, room and openness aside.
@@ -59,7 +60,8 @@ func (fleet) meets(c placement.Candidate, w placement.Want) bool {
 	}
 	return !slices.Contains(w.NotComputers, c.ID) && !slices.Contains(w.NotSites, c.Site()) &&
 		(c.Host == "" || !slices.Contains(w.NotHosts, c.Host)) &&
-		within(w.Needs.Cores, c.Capacity.Cores) && within(w.Needs.Memory, c.Capacity.Memory) && within(w.Needs.Disk, c.Capacity.Disk)
+		within(w.Needs.Cores, c.Capacity.Cores) && within(w.Needs.Memory, c.Capacity.Memory) && within(w.Needs.Disk, c.Capacity.Disk) &&
+		within(w.Needs.Bandwidth, c.Capacity.Bandwidth)
 }
 
 // within reports whether n fits into has, of which zero is not known.
@@ -140,12 +142,12 @@ func (r source) candidate(id string) placement.Candidate {
 		ID: id, Name: r.pick("n1", "n2", id), Owner: r.pick("ann", "bob"), Free: r.IntN(5), Used: r.IntN(5),
 		Grade: r.pick("plain", "sandbox"), Arch: r.pick("amd64", "arm64"), Host: r.pick("", "", "h1", "h2"),
 		Labels:   map[string]string{"country": r.country(), "network": r.pick("n1", "n2", "n3"), "gpus": r.pick("0", "1", "2", "no")},
-		Capacity: placement.Resources{Cores: int64(r.IntN(5)) * 1000, Memory: int64(r.IntN(9)) << 30, Disk: int64(r.IntN(9)) << 30},
+		Capacity: placement.Resources{Cores: int64(r.IntN(5)) * 1000, Memory: int64(r.IntN(9)) << 30, Disk: int64(r.IntN(9)) << 30, Bandwidth: int64(r.IntN(4)) * 1e8},
 		Rates:    placement.Rates{Partition: 1e6 * int64(r.IntN(4)), Memory: 1e6 * int64(r.IntN(3)), Disk: 1e6 * int64(r.IntN(2))},
 		Public:   r.chance(3), Weak: r.chance(3), Only: r.chance(5), Closed: r.chance(9), Silent: r.chance(9), Drained: r.chance(9), Retired: r.chance(20),
 	}
 	if r.chance(2) {
-		c.Reserved = placement.Resources{Cores: int64(r.IntN(3)) * 500, Memory: int64(r.IntN(5)) << 30, Disk: int64(r.IntN(3)) << 30}
+		c.Reserved = placement.Resources{Cores: int64(r.IntN(3)) * 500, Memory: int64(r.IntN(5)) << 30, Disk: int64(r.IntN(3)) << 30, Bandwidth: int64(r.IntN(3)) * 5e7}
 	}
 	if !r.chance(5) {
 		c.Labels["site"] = r.site()
@@ -165,7 +167,7 @@ func (r source) want(id func() string) placement.Want {
 		w.Filter[r.pick("grade", "computer", "site")] = r.pick("plain", "n1", "c3", "s1")
 	}
 	if r.chance(2) {
-		w.Needs = placement.Resources{Cores: int64(r.IntN(3)) * 700, Memory: int64(r.IntN(6)) << 30, Disk: int64(r.IntN(4)) << 29}
+		w.Needs = placement.Resources{Cores: int64(r.IntN(3)) * 700, Memory: int64(r.IntN(6)) << 30, Disk: int64(r.IntN(4)) << 29, Bandwidth: int64(r.IntN(6)/3) * 6e7}
 	}
 	if r.chance(4) {
 		w.Expect = placement.Resources{Memory: int64(r.IntN(3)) << 30, Disk: 1 << 30}
@@ -307,7 +309,8 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 			c.Reserved.Cores += w.Needs.Cores
 			c.Reserved.Memory += w.Needs.Memory
 			c.Reserved.Disk += w.Needs.Disk
-			if c.Free < 0 || !within(c.Reserved.Cores, c.Capacity.Cores) || !within(c.Reserved.Memory, c.Capacity.Memory) || !within(c.Reserved.Disk, c.Capacity.Disk) {
+			c.Reserved.Bandwidth += w.Needs.Bandwidth
+			if c.Free < 0 || !within(c.Reserved.Bandwidth, c.Capacity.Bandwidth) || !within(c.Reserved.Cores, c.Capacity.Cores) || !within(c.Reserved.Memory, c.Capacity.Memory) || !within(c.Reserved.Disk, c.Capacity.Disk) {
 				t.Fatalf("seed %d: %+v took %+v", seed, c, w)
 			}
 			if r.chance(9) {

@@ -56,19 +56,20 @@ func (p Policy) Valid() bool {
 
 // Resources are what a computer has, or what an instance takes of it.
 type Resources struct {
-	Cores  int64 // thousandths
-	Memory int64 // bytes
-	Disk   int64 // bytes
+	Cores     int64 // thousandths
+	Memory    int64 // bytes
+	Disk      int64 // bytes
+	Bandwidth int64 // bits per second
 }
 
 // within reports whether r fits into most.
 func (r Resources) within(most Resources) bool {
-	return r.Cores <= most.Cores && r.Memory <= most.Memory && r.Disk <= most.Disk
+	return r.Cores <= most.Cores && r.Memory <= most.Memory && r.Disk <= most.Disk && r.Bandwidth <= most.Bandwidth
 }
 
 // atLeast raises each of r to that of o.
 func (r Resources) atLeast(o Resources) Resources {
-	return Resources{max(r.Cores, o.Cores), max(r.Memory, o.Memory), max(r.Disk, o.Disk)}
+	return Resources{max(r.Cores, o.Cores), max(r.Memory, o.Memory), max(r.Disk, o.Disk), max(r.Bandwidth, o.Bandwidth)}
 }
 
 // limits returns r with what is not known as more than anything needs.
@@ -79,13 +80,13 @@ func (r Resources) limits() Resources {
 		}
 		return n
 	}
-	return Resources{limit(r.Cores), limit(r.Memory), limit(r.Disk)}
+	return Resources{limit(r.Cores), limit(r.Memory), limit(r.Disk), limit(r.Bandwidth)}
 }
 
 // less subtracts, and never goes below zero.
 func (r Resources) less(o Resources) Resources {
 	r, o = r.atLeast(Resources{}), o.atLeast(Resources{})
-	return Resources{max(0, r.Cores-o.Cores), max(0, r.Memory-o.Memory), max(0, r.Disk-o.Disk)}
+	return Resources{max(0, r.Cores-o.Cores), max(0, r.Memory-o.Memory), max(0, r.Disk-o.Disk), max(0, r.Bandwidth-o.Bandwidth)}
 }
 
 // Rates are what a computer costs, in pico-credits per hour: a millionth of
@@ -176,12 +177,13 @@ func (c *Candidate) Site() string {
 }
 
 // Load returns how full c is in parts of a million: that of the scarcest of
-// its partitions, cores, memory and disk.
+// its partitions, cores, memory, disk and bandwidth.
 func (c *Candidate) Load() int {
 	load := part(int64(c.Used), plus(int64(max(0, c.Used)), int64(max(0, c.Free))))
 	load = max(load, part(c.Reserved.Cores, c.Capacity.Cores))
 	load = max(load, part(c.Reserved.Memory, c.Capacity.Memory))
-	return max(load, part(c.Reserved.Disk, c.Capacity.Disk))
+	load = max(load, part(c.Reserved.Disk, c.Capacity.Disk))
+	return max(load, part(c.Reserved.Bandwidth, c.Capacity.Bandwidth))
 }
 
 // part returns used ÷ all in parts of a million, at most all of them.

@@ -64,6 +64,8 @@ func (s *search) reason(c cause) Reason {
 		return Reason{Text: causes[c], Wants: FormatSize(w.Needs.Memory)}
 	case littleDisk, littleDiskFree:
 		return Reason{Text: causes[c], Wants: FormatSize(w.Needs.Disk)}
+	case littleBandwidth, littleBandwidthFree:
+		return Reason{Text: causes[c], Wants: FormatBandwidth(w.Needs.Bandwidth)}
 	case dear:
 		return Reason{Text: causes[c], Wants: "at most " + formatCredits(w.MaxPrice) + " credits an hour"}
 	default:
@@ -73,24 +75,26 @@ func (s *search) reason(c cause) Reason {
 
 // causes say why computers do not fit.
 var causes = [clauses]string{
-	gone:             "lost",
-	retired:          "retired",
-	drained:          "drained",
-	closed:           "closed",
-	owners:           "for their owners only",
-	weak:             "not isolated enough for strangers",
-	notNear:          "not near enough",
-	notApart:         "not apart enough",
-	divides:          "where the filter divides by zero",
-	overflows:        "where the filter overflows",
-	fewCores:         "too few cores",
-	littleMemory:     "too little memory",
-	littleDisk:       "too little disk",
-	full:             "full",
-	fewCoresFree:     "too few cores free",
-	littleMemoryFree: "too little memory free",
-	littleDiskFree:   "too little disk free",
-	dear:             "too dear",
+	gone:                "lost",
+	retired:             "retired",
+	drained:             "drained",
+	closed:              "closed",
+	owners:              "for their owners only",
+	weak:                "not isolated enough for strangers",
+	notNear:             "not near enough",
+	notApart:            "not apart enough",
+	divides:             "where the filter divides by zero",
+	overflows:           "where the filter overflows",
+	fewCores:            "too few cores",
+	littleMemory:        "too little memory",
+	littleDisk:          "too little disk",
+	littleBandwidth:     "too little bandwidth",
+	full:                "full",
+	fewCoresFree:        "too few cores free",
+	littleMemoryFree:    "too little memory free",
+	littleDiskFree:      "too little disk free",
+	littleBandwidthFree: "too little bandwidth free",
+	dear:                "too dear",
 }
 
 // unmet reports whether c is about what the computer is, and not about who
@@ -123,6 +127,19 @@ func FormatSize(n int64) string {
 		}
 	}
 	return fmt.Sprintf("%d bytes", n)
+}
+
+// FormatBandwidth prints bits per second in the largest unit without a rest:
+// "100 Mbit/s".
+func FormatBandwidth(n int64) string {
+	unit := ""
+	for _, u := range []string{"k", "M", "G", "T"} {
+		if n == 0 || n%1000 != 0 {
+			break
+		}
+		n, unit = n/1000, u
+	}
+	return fmt.Sprintf("%d %sbit/s", n, unit)
 }
 
 // explain counts why no computer fits w. It looks at them all: a refusal may

@@ -152,10 +152,12 @@ const (
 	fewCores
 	littleMemory
 	littleDisk
+	littleBandwidth
 	full
 	fewCoresFree
 	littleMemoryFree
 	littleDiskFree
+	littleBandwidthFree
 	dear
 	clauses
 )
@@ -190,6 +192,8 @@ func (s *search) unfit(e *entry) cause {
 		return littleMemoryFree
 	case w.Needs.Disk > e.room.Disk:
 		return littleDiskFree
+	case w.Needs.Bandwidth > e.room.Bandwidth:
+		return littleBandwidthFree
 	case w.MaxPrice > 0 && plus(e.Price(w), max(0, w.Besides)) > w.MaxPrice:
 		return dear
 	}
@@ -223,6 +227,8 @@ func (s *search) mismatch(e *entry) cause {
 		return littleMemory
 	case w.Needs.Disk > e.has.Disk:
 		return littleDisk
+	case w.Needs.Bandwidth > e.has.Bandwidth:
+		return littleBandwidth
 	}
 	return fine
 }

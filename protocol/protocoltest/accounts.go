@@ -210,6 +210,7 @@ func (c *caller) SetQuota(_ context.Context, account string, in protocol.QuotaIn
 		{&q.Millicores, in.Millicores},
 		{&q.Memory, in.Memory},
 		{&q.Disk, in.Disk},
+		{&q.Bandwidth, in.Bandwidth},
 	} {
 		switch {
 		case f.in == nil:

@@ -12,6 +12,7 @@ func (m *Mesh) reserved() (sum protocol.Needs) {
 		sum.Millicores += i.Needs.Millicores
 		sum.Memory += i.Needs.Memory
 		sum.Disk += i.Needs.Disk
+		sum.Bandwidth += i.Needs.Bandwidth
 	}
 	return sum
 }
@@ -24,6 +25,7 @@ func (m *Mesh) resized(i protocol.Instance, in protocol.RequestInput) (protocol.
 		now.Millicores = cmp.Or(now.Millicores, i.Needs.Millicores)
 		now.Memory = cmp.Or(now.Memory, i.Needs.Memory)
 		now.Disk = cmp.Or(now.Disk, i.Needs.Disk)
+		now.Bandwidth = cmp.Or(now.Bandwidth, i.Needs.Bandwidth)
 	}
 	if sum := m.reserved().Millicores - i.Needs.Millicores + now.Millicores; sum > 4000 {
 		return now, protocol.Errorf(protocol.ErrExhausted, "no partition for %s: 1 computer: 1 too few cores free (wants %s cores)",

@@ -68,7 +68,7 @@ func (c *caller) Computers(context.Context) ([]protocol.Computer, error) {
 	return []protocol.Computer{{
 		Computer: "peer1", Name: "castle", Owner: c.castle.owner, Scope: c.castle.scope, Partitions: 10,
 		Drained: c.castle.drained, Retired: c.castle.retired,
-		Capacity: protocol.Needs{Millicores: 4000, Memory: 8 << 30, Disk: 100 << 30}, Reserved: c.reserved(),
+		Capacity: protocol.Needs{Millicores: 4000, Memory: 8 << 30, Disk: 100 << 30, Bandwidth: 1e9}, Reserved: c.reserved(),
 		PartitionsFree: 10 - len(c.instances), Labels: c.castle.labels,
 		Grade: "bubblewrap", Arch: "amd64", State: "online", Since: c.Now,
 	}}, nil

@@ -22,12 +22,13 @@ func computersVerb() *verb {
 				return err
 			}
 			return i.show(computers, func(w io.Writer) {
-				row(w, "COMPUTER", "NAME", "OWNER", "SCOPE", "FREE", "CORES", "MEMORY", "DISK", "GRADE", "ARCH", "STATE", "SINCE", "LABELS")
+				row(w, "COMPUTER", "NAME", "OWNER", "SCOPE", "FREE", "CORES", "MEMORY", "DISK", "BANDWIDTH", "GRADE", "ARCH", "STATE", "SINCE", "LABELS")
 				for _, c := range computers {
 					free := fmt.Sprintf("%d of %d", c.PartitionsFree, c.Partitions)
 					row(w, c.Computer, c.Name, c.Owner, c.Scope, free,
 						taken(c.Reserved.Millicores, c.Capacity.Millicores, protocol.FormatCores),
-						taken(c.Reserved.Memory, c.Capacity.Memory, protocol.RoughSize), taken(c.Reserved.Disk, c.Capacity.Disk, protocol.RoughSize), c.Grade, c.Arch, standing(c), i.age(c.Since), pairs(c.Labels))
+						taken(c.Reserved.Memory, c.Capacity.Memory, protocol.RoughSize), taken(c.Reserved.Disk, c.Capacity.Disk, protocol.RoughSize),
+						taken(c.Reserved.Bandwidth, c.Capacity.Bandwidth, protocol.FormatBandwidth), c.Grade, c.Arch, standing(c), i.age(c.Since), pairs(c.Labels))
 				}
 			})
 		},

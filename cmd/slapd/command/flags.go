@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/slapmesh/slapmesh/protocol"
 )
 
 // defaultWait is what --wait alone means.
@@ -58,6 +60,7 @@ func runFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "name", Usage: "call this peer `NAME`; the host's name, if never given"},
 		&cli.IntFlag{Name: "partitions", Usage: "take up to `N` instances; 10, if never given"},
+		&cli.StringFlag{Name: "bandwidth", Usage: "share out `RATE` of this computer's line, such as 100Mbit; 0bit, if never given: not known, and not limited"},
 		&cli.StringSliceFlag{Name: "label", Usage: "say `NAME=VALUE` about this computer, for filters; may be repeated"},
 		&cli.StringFlag{Name: "listen", Usage: "speak to other peers on UDP `HOST:PORT`; :7527, if never given; port 0 picks one"},
 		&cli.StringFlag{Name: "api", Usage: "serve the local API on `HOST:PORT`; 127.0.0.1:7528, if never given"},
@@ -87,6 +90,13 @@ func (i *invocation) runOptions() (opt RunOptions, err error) {
 			return opt, usagef("--partitions %d: from 0 to %d", n, maxPartitions)
 		}
 		opt.Partitions = &n
+	}
+	if i.IsSet("bandwidth") {
+		n, err := protocol.ParseBandwidth(i.String("bandwidth"))
+		if err != nil {
+			return opt, usagef("--bandwidth %v", err)
+		}
+		opt.Bandwidth = &n
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(i.String("log"))); err != nil {

@@ -12,12 +12,13 @@ func needsFlags() []cli.Flag {
 		&cli.StringFlag{Name: "cores", Usage: "keep `N` cores of the computer for it, such as 2 or 0.5"},
 		&cli.StringFlag{Name: "memory", Usage: "keep `SIZE` of memory for it, such as 4GiB"},
 		&cli.StringFlag{Name: "disk", Usage: "keep `SIZE` of disk for it, such as 10GiB"},
+		&cli.StringFlag{Name: "bandwidth", Usage: "keep `RATE` of its line for it, such as 20Mbit"},
 		&cli.StringSliceFlag{Name: "near", Usage: "on the computer of your instance `REFERENCE`; may be repeated"},
 		&cli.StringFlag{Name: "near-by", Usage: "what near means: `WHAT` is computer or site"},
 		&cli.StringSliceFlag{Name: "apart", Usage: "not on the computer of your instance `REFERENCE`; may be repeated"},
 		&cli.StringFlag{Name: "apart-by", Usage: "what apart means: `WHAT` is computer, host, site, or a label such as network"},
 		&cli.StringFlag{Name: "max-price", Usage: "an hour of what it needs costs at most `CREDITS`; 0 is any"},
-		&cli.BoolFlag{Name: "replace-needs", Usage: "drop the cores, memory, disk, near, apart and max-price that are not given"},
+		&cli.BoolFlag{Name: "replace-needs", Usage: "drop the cores, memory, disk, bandwidth, near, apart and max-price that are not given"},
 	}
 }
 
@@ -44,7 +45,7 @@ func (i *invocation) needs() (n protocol.Needs, err error) {
 		name  string
 		to    *int64
 		parse func(string) (int64, error)
-	}{{"cores", &n.Millicores, protocol.ParseCores}, {"memory", &n.Memory, protocol.ParseSize}, {"disk", &n.Disk, protocol.ParseSize}} {
+	}{{"cores", &n.Millicores, protocol.ParseCores}, {"memory", &n.Memory, protocol.ParseSize}, {"disk", &n.Disk, protocol.ParseSize}, {"bandwidth", &n.Bandwidth, protocol.ParseBandwidth}} {
 		if !i.IsSet(f.name) {
 			continue
 		}

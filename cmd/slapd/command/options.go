@@ -41,6 +41,9 @@ type RunOptions struct {
 	// Partitions is how many instances the computer takes.
 	Partitions *int
 
+	// Bandwidth is what the computer's line carries, in bits per second.
+	Bandwidth *int64
+
 	// Labels are what requests filter on.
 	Labels map[string]string
 

@@ -43,6 +43,10 @@ var quotaKinds = []struct {
 		"disk", "SIZE", "that its instances need together", protocol.ParseSize, protocol.FormatSize, func(q *protocol.QuotaInput) **int64 { return &q.Disk },
 		func(q protocol.Quota) *int64 { return q.Disk }, func(h protocol.Holdings) int64 { return h.Disk },
 	},
+	{
+		"bandwidth", "RATE", "that its instances need together", protocol.ParseBandwidth, protocol.FormatBandwidth, func(q *protocol.QuotaInput) **int64 { return &q.Bandwidth },
+		func(q protocol.Quota) *int64 { return q.Bandwidth }, func(h protocol.Holdings) int64 { return h.Bandwidth },
+	},
 }
 
 // maxCount is the most that a quota of things can be.
@@ -62,7 +66,7 @@ func quotaVerb() *verb {
 	return &verb{
 		name: "quota", args: "NAME", min: 1, max: 1, brief: "what a project, or a user, may have; operators set it",
 		about: "Without an option, it is shown. What is not named keeps its value; none lifts a bound. Who has a quota of\n" +
-			"cores, memory or disk must say what each instance needs (slapd request --memory SIZE). A quota below what\n" +
+			"cores, memory, disk or bandwidth must say what each instance needs (slapd request --memory SIZE). A quota below what\n" +
 			"is there takes nothing away.",
 		options: func() []cli.Flag {
 			var flags []cli.Flag

@@ -7,11 +7,11 @@ import (
 )
 
 func wireNeeds(n ledger.Needs) protocol.Needs {
-	return protocol.Needs{Millicores: n.Cores, Memory: n.Memory, Disk: n.Disk}
+	return protocol.Needs{Millicores: n.Cores, Memory: n.Memory, Disk: n.Disk, Bandwidth: n.Bandwidth}
 }
 
 func ledgerNeeds(n protocol.Needs) ledger.Needs {
-	return ledger.Needs{Cores: n.Millicores, Memory: n.Memory, Disk: n.Disk}
+	return ledger.Needs{Cores: n.Millicores, Memory: n.Memory, Disk: n.Disk, Bandwidth: n.Bandwidth}
 }
 
 func ledgerAffinity(in protocol.RequestInput) ledger.Affinity {

@@ -109,6 +109,10 @@ type Settings struct {
 	// Partitions is how many instances the computer takes. Default 10.
 	Partitions *int `json:"partitions,omitempty"`
 
+	// Bandwidth is what the computer's line carries, in bits per second. Default
+	// 0: not known, and not limited.
+	Bandwidth *int64 `json:"bandwidth,omitempty"`
+
 	// Labels are facts that requests filter on.
 	Labels map[string]string `json:"labels,omitempty"`
 }
@@ -137,6 +141,9 @@ func (s Settings) merge(given Settings) Settings {
 	if given.Partitions != nil {
 		s.Partitions = given.Partitions
 	}
+	if given.Bandwidth != nil {
+		s.Bandwidth = given.Bandwidth
+	}
 	if given.Labels != nil {
 		s.Labels = given.Labels
 	}
@@ -160,6 +167,9 @@ func (s Settings) withDefaults() Settings {
 	if s.Partitions == nil {
 		n := defaultPartitions
 		s.Partitions = &n
+	}
+	if s.Bandwidth == nil {
+		s.Bandwidth = new(int64)
 	}
 	return s
 }

@@ -38,6 +38,9 @@ func (d *Daemon) runOffer(ctx context.Context) error {
 	for failing := false; ; {
 		if m, ok := d.books.View().Mesh(); ok && m.Rules >= ledger.RulesOfMoney { // older voters could not read it
 			offer.Cores, offer.Memory, offer.Disk = size.cores, size.memory, size.disk
+			if m.Rules >= ledger.RulesOfGroups {
+				offer.Bandwidth = *d.settings.Bandwidth
+			}
 		}
 		err := d.offer(ctx, offer)
 		switch {
@@ -118,5 +121,5 @@ func offered(c ledger.Computer, o ledger.Offer) bool {
 	_, labels := c.Offered()
 	return c.Partitions == o.Partitions && c.Grade == o.Grade && c.Arch == o.Arch && c.Host == o.Host && c.Name == o.Name &&
 		c.State != ledger.ComputerLeft && maps.Equal(labels, o.Labels) &&
-		c.Cores == o.Cores && c.Memory == o.Memory && c.Disk == o.Disk
+		c.Cores == o.Cores && c.Memory == o.Memory && c.Disk == o.Disk && c.Bandwidth == o.Bandwidth
 }

@@ -55,7 +55,7 @@ func (s *service) holdings(v *ledger.State, account ledger.AccountName) protocol
 	t := v.Tally(account)
 	out := protocol.Holdings{
 		Instances: t.Instances, Computers: t.Computers,
-		Millicores: t.Needs.Cores, Memory: t.Needs.Memory, Disk: t.Needs.Disk,
+		Millicores: t.Needs.Cores, Memory: t.Needs.Memory, Disk: t.Needs.Disk, Bandwidth: t.Needs.Bandwidth,
 	}
 	for t := range v.Tokens(account) {
 		if !t.Dead(s.cfg.Clock()) {
@@ -205,7 +205,7 @@ func (s *service) DeleteProject(ctx context.Context, name string) error {
 func (s *service) SetQuota(ctx context.Context, account string, in protocol.QuotaInput) (protocol.Quota, error) {
 	v, err := s.propose(ctx, ledger.SetQuota{Account: ledger.AccountName(account), Quota: ledger.Quota{
 		Instances: in.Instances, Computers: in.Computers, Tokens: in.Tokens,
-		Cores: in.Millicores, Memory: in.Memory, Disk: in.Disk,
+		Cores: in.Millicores, Memory: in.Memory, Disk: in.Disk, Bandwidth: in.Bandwidth,
 	}})
 	if err != nil {
 		return protocol.Quota{}, err
@@ -216,6 +216,6 @@ func (s *service) SetQuota(ctx context.Context, account string, in protocol.Quot
 
 func wireQuota(q ledger.Quota) protocol.Quota {
 	return protocol.Quota{
-		Instances: q.Instances, Computers: q.Computers, Tokens: q.Tokens, Millicores: q.Cores, Memory: q.Memory, Disk: q.Disk,
+		Instances: q.Instances, Computers: q.Computers, Tokens: q.Tokens, Millicores: q.Cores, Memory: q.Memory, Disk: q.Disk, Bandwidth: q.Bandwidth,
 	}
 }

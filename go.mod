@@ -23,6 +23,7 @@ require (
 	go.starlark.net v0.0.0-20260908191801-89a6a09411d5 // profiles
 	go.uber.org/goleak v1.3.0 // tests: nothing runs on after Close
 	golang.org/x/mod v0.42.0 // the journal's Merkle tree (tlog) and signed checkpoints (note)
+	golang.org/x/net v0.59.0 // packets read and sent in batches on the mesh's socket
 	golang.org/x/sync v0.24.0 // groups of goroutines that fail together
 	golang.org/x/sys v0.49.0 // system calls of the sandbox and the supervisor
 	golang.org/x/term v0.47.0 // is there a terminal to draw progress on
@@ -82,7 +83,6 @@ require (
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
-	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect

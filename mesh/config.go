@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"github.com/slapmesh/slapmesh/mesh/relay"
 )
 
 // A Config says which peer to be and how. Identity, Credentials, Clock and
@@ -31,6 +33,10 @@ type Config struct {
 	// Host is an opaque id of the network namespace: peers that share it
 	// reach one another over the loopback.
 	Host string
+	// NoRelay keeps this peer from carrying packets between others that cannot
+	// reach one another; Relay bounds what it carries otherwise.
+	NoRelay bool
+	Relay   relay.Limits
 	// Dir is the state folder, where known peers and renewed certificates are
 	// kept. Default: nowhere.
 	Dir string

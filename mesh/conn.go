@@ -20,6 +20,7 @@ const (
 	KindRPC    Kind = 3 // HTTP between daemons
 	KindTunnel Kind = 4 // bytes from and to an instance
 	kindRelay  Kind = 5 // reserved: a stream that is passed on
+	kindPath   Kind = 6 // arranging how peers reach one another
 )
 
 // String names the kind.
@@ -35,6 +36,8 @@ func (k Kind) String() string {
 		return "tunnel"
 	case kindRelay:
 		return "relay"
+	case kindPath:
+		return "path"
 	}
 	return "unknown"
 }
@@ -78,6 +81,7 @@ const (
 type conn struct {
 	*quic.Stream
 	local, remote PeerID
+	link          *link
 	release       func() // called once, when the stream is closed
 
 	once    sync.Once

@@ -15,6 +15,7 @@ const (
 	maxAddresses   = 8
 	maxAddressSize = 128
 	maxHostSize    = 32
+	maxRelays      = 3
 )
 
 // A Descriptor is what a peer says of itself: where it can be reached. The
@@ -26,6 +27,8 @@ type Descriptor struct {
 	Host      string   // opaque id of the network namespace it runs in
 	Seq       uint64   // of two descriptors of a peer the higher one counts
 	Left      bool     // the peer says goodbye
+	Relays    []PeerID // peers through which it is reached, if it hides behind a translator
+	NoRelay   bool     // it carries nothing for others
 
 	encoded []byte
 }
@@ -38,6 +41,8 @@ type descriptorBody struct {
 	Addresses []string `cbor:"4,keyasint,omitempty"`
 	Host      string   `cbor:"5,keyasint,omitempty"`
 	Left      bool     `cbor:"6,keyasint,omitempty"`
+	Relays    [][]byte `cbor:"10,keyasint,omitempty"` // what the ids are the base32 of
+	NoRelay   bool     `cbor:"11,keyasint,omitempty"`
 }
 
 // descriptorEnvelope keeps the signed bytes as they were.
@@ -55,8 +60,17 @@ func (d Descriptor) Encoded() []byte { return d.encoded }
 func signDescriptor(identity *Identity, meshID string, d Descriptor) (Descriptor, error) {
 	d.Peer = identity.ID()
 	d.Addresses = slices.Clone(d.Addresses[:min(len(d.Addresses), maxAddresses)])
+	d.Relays = slices.Clone(d.Relays[:min(len(d.Relays), maxRelays)])
+	var relays [][]byte
+	for _, id := range d.Relays {
+		raw, err := base32Lower.DecodeString(string(id))
+		if err != nil {
+			return d, fmt.Errorf("encode descriptor: %w", err)
+		}
+		relays = append(relays, raw)
+	}
 	for {
-		body, err := encoding.Marshal(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left})
+		body, err := encoding.Marshal(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left, relays, d.NoRelay})
 		if err != nil {
 			return d, fmt.Errorf("encode descriptor: %w", err)
 		}
@@ -91,7 +105,13 @@ func parseDescriptor(encoded []byte, meshID string) (Descriptor, error) {
 	if len(b.Key) != ed25519.PublicKeySize {
 		return Descriptor{}, errors.New("read descriptor: no public key in it")
 	}
-	d := Descriptor{PeerIDOf(b.Key), b.Name, b.Addresses, b.Host, b.Seq, b.Left, slices.Clone(encoded)}
+	d := Descriptor{
+		Peer: PeerIDOf(b.Key), Name: b.Name, Addresses: b.Addresses, Host: b.Host, Seq: b.Seq, Left: b.Left,
+		NoRelay: b.NoRelay, encoded: slices.Clone(encoded),
+	}
+	for _, raw := range b.Relays {
+		d.Relays = append(d.Relays, PeerID(base32Lower.EncodeToString(raw)))
+	}
 	if err := d.check(); err != nil {
 		return Descriptor{}, err
 	}
@@ -108,8 +128,15 @@ func (d Descriptor) check() error {
 		return fmt.Errorf("descriptor of %s: name is not 0 to %d bytes of plain text", d.Peer, maxNameSize)
 	case !printable(d.Host, maxHostSize):
 		return fmt.Errorf("descriptor of %s: host is not 0 to %d bytes of plain text", d.Peer, maxHostSize)
+	case len(d.Relays) > maxRelays:
+		return fmt.Errorf("descriptor of %s: %d relays, at most %d are allowed", d.Peer, len(d.Relays), maxRelays)
 	case len(d.Addresses) > maxAddresses:
 		return fmt.Errorf("descriptor of %s: %d addresses, at most %d are allowed", d.Peer, len(d.Addresses), maxAddresses)
+	}
+	for _, id := range d.Relays {
+		if _, err := ParsePeerID(string(id)); err != nil {
+			return fmt.Errorf("descriptor of %s: relay: %w", d.Peer, err)
+		}
 	}
 	for _, a := range d.Addresses {
 		if !printable(a, maxAddressSize) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/path"
 )
 
 const (
@@ -112,7 +114,7 @@ func (s *links) lost(id PeerID) {
 	}
 	s.book.lost(id)
 	if l := s.held(id); l != nil {
-		s.book.reached(id, l.conn.RemoteAddr().String())
+		s.noteReached(l)
 	}
 }
 
@@ -127,19 +129,119 @@ func (s *links) dial(ctx context.Context, id PeerID) (*link, error) {
 	}
 	own, _, _ := s.book.lookup(s.wall.identity.ID())
 	addresses := candidates(descriptor, last, own.Host)
-	if len(addresses) == 0 {
+	plan := path.Plan(path.Target{
+		Addresses: len(addresses),
+		Relays:    len(s.paths.relays(id)),
+		Hidden:    len(descriptor.Relays) > 0,
+	})
+	if len(plan) == 0 {
 		return nil, errNoAddress
 	}
+	return s.attempt(ctx, plan, func(ctx context.Context, kind path.Kind) (*link, error) {
+		if kind == path.Relayed {
+			return s.dialRelayed(ctx, id)
+		}
+		return s.dialDirect(ctx, id, addresses)
+	})
+}
+
+// attempt follows a plan and returns the first connection. A better one that
+// is still being made then may come later.
+func (s *links) attempt(ctx context.Context, plan []path.Attempt, try func(context.Context, path.Kind) (*link, error)) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.profile.Handshake)
-	defer cancel()
+	type result struct {
+		link *link
+		err  error
+	}
+	results := make(chan result, len(plan))
+	next := time.NewTimer(plan[0].After)
+	defer next.Stop()
+	var errs []error
+	for begun, failed := 0, 0; failed < len(plan); {
+		select {
+		case <-next.C:
+			kind := plan[begun].Kind
+			s.wg.Go(func() { // the caller is among those that close waits for
+				l, err := try(ctx, kind)
+				results <- result{l, err}
+			})
+			if begun++; begun < len(plan) {
+				next.Reset(plan[begun].After - plan[begun-1].After)
+			}
+		case r := <-results:
+			if r.err == nil {
+				pending := begun - failed - 1
+				if !r.link.virtual {
+					cancel()
+				}
+				s.wg.Go(func() {
+					defer cancel()
+					for range pending {
+						<-results
+					}
+				})
+				return r.link, nil
+			}
+			errs = append(errs, r.err)
+			if failed++; failed == begun && begun < len(plan) {
+				next.Reset(0)
+			}
+		}
+	}
+	cancel()
+	return nil, errors.Join(errs...)
+}
+
+// dialDirect makes an ordinary connection.
+func (s *links) dialDirect(ctx context.Context, id PeerID, addresses []string) (*link, error) {
+	for _, a := range addresses {
+		if at, err := netip.ParseAddrPort(a); err == nil {
+			s.paths.reach.contact(at.Addr())
+		}
+	}
 	c, err := dialAny(ctx, s.transport, addresses, s.wall.client(id), quicConfig(s.profile))
 	if err != nil {
 		return nil, err
 	}
-	if l := s.adopt(c); l != nil {
+	return s.adopted(&link{conn: c, dialled: true})
+}
+
+// dialRelayed makes a connection that another peer carries.
+func (s *links) dialRelayed(ctx context.Context, id PeerID) (*link, error) {
+	if err := s.paths.relayed(ctx, id); err != nil {
+		return nil, err
+	}
+	return s.dialVirtual(ctx, id)
+}
+
+// dialVirtual makes a connection over the ways that are open.
+func (s *links) dialVirtual(ctx context.Context, id PeerID) (*link, error) {
+	c, err := s.virtual.Dial(ctx, virtualAddr(id), s.wall.client(id), virtualConfig(s.profile))
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", id.Short(), err)
+	}
+	return s.adopted(&link{conn: c, dialled: true, virtual: true})
+}
+
+func (s *links) adopted(l *link) (*link, error) {
+	if l = s.adopt(l); l == nil {
+		return nil, net.ErrClosed
+	}
+	return l, nil
+}
+
+// neighbour returns a connection to a peer that needs no relay.
+func (s *links) neighbour(ctx context.Context, id PeerID) (*link, error) {
+	if l := s.held(id); l != nil && s.paths.carrier(l) != nil {
 		return l, nil
 	}
-	return nil, net.ErrClosed
+	descriptor, last, ok := s.book.lookup(id)
+	own, _, _ := s.book.lookup(s.wall.identity.ID())
+	addresses := candidates(descriptor, last, own.Host)
+	if !ok || len(addresses) == 0 || s.wall.revoked(id) {
+		return nil, errNoAddress
+	}
+	return s.dialDirect(ctx, id, addresses)
 }
 
 // candidates lists where a peer may be reached: where it was reached last,

@@ -15,6 +15,8 @@ var (
 	Proven          = proven
 	NewPipe         = newPipe
 	Candidates      = candidates
+	SeenDatagram    = seenDatagram
+	ParseSeen       = parseSeen
 )
 
 // ParseJoinRequest reads a request as the door does.
@@ -30,6 +32,24 @@ func ParseJoinRequest(data []byte) error {
 func ParseJoinReply(data []byte) error {
 	var r joinReply
 	return decoding.Unmarshal(data, &r)
+}
+
+// PathRequest is one as it travels, without its length.
+func PathRequest(want uint64, peer string, label uint64) []byte {
+	return must(encoding.Marshal(pathRequest{Format: pathFormat, Want: want, Peer: peer, Label: label}))
+}
+
+// ParsePathRequest reads one as a relay does, and returns the peer to relay
+// to.
+func ParsePathRequest(data []byte) (peer string, err error) {
+	var r pathRequest
+	if err := decoding.Unmarshal(data, &r); err != nil {
+		return "", err
+	}
+	if r.Want != pathRelay && r.Want != pathAccept {
+		return "", r.check()
+	}
+	return r.Peer, r.check()
 }
 
 // ReadFrame reads one frame of any shape.

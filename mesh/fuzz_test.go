@@ -2,6 +2,7 @@ package mesh_test
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,7 @@ func testDescriptor(tb testing.TB) mesh.Descriptor {
 	tb.Helper()
 	d, err := mesh.SignDescriptor(newIdentity(tb), "test", mesh.Descriptor{
 		Name: "p1", Addresses: []string{"10.0.0.1:7527", "[2001:db8::1]:7527", "example.com:1"}, Host: "here", Seq: 7,
+		Relays: []mesh.PeerID{newIdentity(tb).ID()}, NoRelay: true,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -188,4 +190,28 @@ func TestCandidates(t *testing.T) {
 	if got := mesh.Candidates(d, "10.0.0.1:1", "there"); !slices.Equal(got, []string{"10.0.0.1:1", "127.0.0.1:1"}) {
 		t.Errorf("%v", got)
 	}
+}
+
+func FuzzPathRequest(f *testing.F) {
+	seeds(f, mesh.PathRequest(1, strings.Repeat("a", 32), 7))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		peer, err := mesh.ParsePathRequest(data)
+		if err != nil || peer == "" {
+			return
+		}
+		if _, err := mesh.ParsePeerID(peer); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func FuzzSeen(f *testing.F) {
+	seeds(f, mesh.SeenDatagram(netip.MustParseAddrPort("203.0.113.9:7527"))[1:])
+	seeds(f, mesh.SeenDatagram(netip.MustParseAddrPort("[2001:db8::1]:7527"))[1:])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		at, ok := mesh.ParseSeen(data)
+		if ok && !bytes.Equal(mesh.SeenDatagram(at)[1:], data) && !at.Addr().Is4In6() {
+			t.Errorf("%x is read as %s", data, at)
+		}
+	})
 }

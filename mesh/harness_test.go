@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"testing"
@@ -62,7 +63,7 @@ func inBubble(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.cut = &cutRouter{groups: map[string]int{}}
+		w.cut = &cutRouter{groups: map[string]int{}, boxes: boxes{all: map[netip.Addr]*box{}, behind: map[netip.Addr]*box{}}}
 		w.net = &simnet.Simnet{Router: w.cut}
 		t.Cleanup(func() { time.Sleep(time.Minute) }) // for the last probe of memberlist
 		w.t = t
@@ -70,16 +71,17 @@ func inBubble(t *testing.T, f func(w *world)) {
 	})
 }
 
-// cutRouter delivers between peers of one group only.
+// cutRouter delivers between peers of one group only, through translators.
 type cutRouter struct {
 	simnet.PerfectRouter
 	mu     sync.Mutex
 	groups map[string]int
+	boxes  boxes
 }
 
 func (r *cutRouter) SendPacket(p simnet.Packet) error {
 	r.mu.Lock()
-	same := r.groups[p.From.String()] == r.groups[p.To.String()]
+	same := r.groups[p.From.String()] == r.groups[p.To.String()] && r.boxes.translate(&p)
 	r.mu.Unlock()
 	if !same {
 		return nil
@@ -159,8 +161,11 @@ func (w *world) credentials(id *mesh.Identity) mesh.Credentials {
 
 // config is that of a new member.
 func (w *world) config() mesh.Config {
+	return w.configWith(w.socket())
+}
+
+func (w *world) configWith(socket net.PacketConn) mesh.Config {
 	id := newIdentity(w.tb)
-	socket := w.socket()
 	c := mesh.Config{
 		Identity:    id,
 		Credentials: w.credentials(id),

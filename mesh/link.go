@@ -23,6 +23,7 @@ const (
 const (
 	datagramPing   byte = 0 // answered by QUIC itself, with an acknowledgement
 	datagramGossip byte = 1
+	datagramSeen   byte = 2 // where the sender sees the receiver
 )
 
 const (
@@ -31,6 +32,11 @@ const (
 	outQueue = 32
 	// missedPings is how many unanswered probes end a connection.
 	missedPings = 3
+	// missedPingsVirtual is the same where another way may be found meanwhile.
+	missedPingsVirtual = 15
+	// keepAlive is how long a connection that is kept may be silent: less than
+	// translators remember it.
+	keepAlive = 15 * time.Second
 	// pingSize makes a probe long enough to be answered with a stateless
 	// reset by a process that does not know the connection.
 	pingSize = 48
@@ -42,11 +48,15 @@ type link struct {
 	peer    PeerID
 	expires time.Time // when the first of both certificates does
 	streams atomic.Int32
-	retired atomic.Bool // new streams go over a newer connection
+	kept    atomic.Int32 // uses that want it kept alive, without waiting for answers
+	retired atomic.Bool  // new streams go over a newer connection
+	virtual bool         // it runs through the switchboard
+	dialled bool         // by this peer
 
 	// owned by links.probe
-	heard  uint64 // packets received when last looked at
-	missed int    // probes since
+	heard   uint64    // packets received when last looked at
+	heardAt time.Time // when that changed
+	missed  int       // probes since
 
 	mu      sync.Mutex
 	out     [][]byte // datagrams to be sent
@@ -93,15 +103,23 @@ func (l *link) drain() {
 	}
 }
 
-// silent looks whether anything was heard since the last look, and probes the
-// connection if not. It reports whether too many probes went unanswered.
-func (l *link) silent(spawn func(func())) bool {
+// silent looks whether anything was heard since the last look, or for as long
+// as the connection may be silent, and probes it if not. It reports whether
+// too many probes went unanswered.
+func (l *link) silent(now time.Time, may time.Duration, spawn func(func())) bool {
 	heard := l.conn.ConnectionStats().PacketsReceived
 	if heard != l.heard {
-		l.heard, l.missed = heard, 0
+		l.heard, l.heardAt, l.missed = heard, now, 0
 		return false
 	}
-	if l.missed >= missedPings {
+	if now.Sub(l.heardAt) < may {
+		return false
+	}
+	patience := missedPings
+	if l.virtual {
+		patience = missedPingsVirtual
+	}
+	if l.missed >= patience {
 		return true
 	}
 	l.missed++

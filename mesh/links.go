@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/switchboard"
 )
 
 const (
@@ -44,7 +46,9 @@ type links struct {
 	ctx       context.Context //nolint:containedctx // the life of the connections, which no single call spans
 	stop      context.CancelFunc
 	transport *quic.Transport
-	listener  *quic.Listener
+	virtual   *quic.Transport // over the switchboard
+	paths     *paths
+	listeners []*quic.Listener
 	wg        sync.WaitGroup
 
 	mu      sync.Mutex
@@ -88,24 +92,42 @@ func quicConfig(p Profile) *quic.Config {
 	}
 }
 
+// virtualConfig is the same for connections through the switchboard, whose
+// packets must fit into envelopes on any way.
+func virtualConfig(p Profile) *quic.Config {
+	c := quicConfig(p)
+	c.InitialPacketSize, c.DisablePathMTUDiscovery = switchboard.PacketSize, true
+	return c
+}
+
 // start accepts connections.
 func (s *links) start() error {
-	listener, err := s.transport.Listen(s.wall.server(), quicConfig(s.profile))
+	if err := s.accept(s.transport, quicConfig(s.profile), false); err != nil {
+		return err
+	}
+	return s.accept(s.virtual, virtualConfig(s.profile), true)
+}
+
+func (s *links) accept(transport *quic.Transport, config *quic.Config, virtual bool) error {
+	listener, err := transport.Listen(s.wall.server(), config)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	s.listener = listener
+	s.listeners = append(s.listeners, listener)
 	s.spawn(func() {
 		for {
 			c, err := listener.Accept(s.ctx)
 			if err != nil {
 				return // closed
 			}
+			if at, ok := addrPortOf(c.RemoteAddr()); ok && !virtual {
+				s.paths.reach.incoming(at.Addr())
+			}
 			if c.ConnectionState().TLS.NegotiatedProtocol == alpnJoin {
 				s.spawn(func() { s.onJoin(c) })
 				continue
 			}
-			s.adopt(c)
+			s.adopt(&link{conn: c, virtual: virtual})
 		}
 	})
 	return nil
@@ -122,9 +144,9 @@ func (s *links) spawn(f func()) {
 
 // adopt takes charge of an established connection. It returns nil if there is
 // no place for it any more.
-func (s *links) adopt(c *quic.Conn) *link {
-	state := c.ConnectionState().TLS
-	l := &link{conn: c, peer: peerOfState(state), expires: state.PeerCertificates[0].NotAfter}
+func (s *links) adopt(l *link) *link {
+	state := l.conn.ConnectionState().TLS
+	l.peer, l.expires, l.heardAt = peerOfState(state), state.PeerCertificates[0].NotAfter, s.wall.clock()
 	if own := s.wall.leaf().NotAfter; own.Before(l.expires) {
 		l.expires = own
 	}
@@ -146,16 +168,35 @@ func (s *links) adopt(c *quic.Conn) *link {
 		surplus, held = held[0], held[1:]
 		s.ended = s.ended.plus(surplus)
 	}
+	for _, old := range held {
+		if old.virtual && !l.virtual {
+			old.retired.Store(true) // an ordinary connection costs less
+		}
+	}
 	s.conns[l.peer] = append(held, l)
 	delete(s.backoff, l.peer)
 	s.mu.Unlock()
 	if surplus != nil {
 		s.end(surplus, codeSurplus, "too many connections")
 	}
-	s.book.reached(l.peer, c.RemoteAddr().String())
+	s.noteReached(l)
 	s.spawn(func() { s.acceptStreams(l) })
 	s.spawn(func() { s.receive(l) })
+	if at, ok := addrPortOf(l.conn.RemoteAddr()); ok && !l.virtual {
+		l.send(seenDatagram(at), s.spawn)
+	}
 	return l
+}
+
+// noteReached writes down that a connection to a peer works, and how.
+func (s *links) noteReached(l *link) {
+	if !l.virtual {
+		s.book.reached(l.peer, l.conn.RemoteAddr().String(), PathDirect, "")
+		return
+	}
+	if w := s.paths.present(l.peer); w != nil {
+		s.book.reached(l.peer, "", pathOf(w.kind), w.via)
+	}
 }
 
 func (s *links) acceptStreams(l *link) {
@@ -191,8 +232,17 @@ func (s *links) receive(l *link) {
 		if err != nil {
 			return
 		}
-		if len(b) > 1 && b[0] == datagramGossip {
+		if len(b) < 2 {
+			continue
+		}
+		switch b[0] {
+		case datagramGossip:
 			s.onDatagram(l.peer, b[1:])
+		case datagramSeen:
+			by, ok := addrPortOf(l.conn.RemoteAddr())
+			if seen, readable := parseSeen(b[1:]); ok && readable && !l.virtual {
+				s.paths.reach.observe(by.Addr(), seen)
+			}
 		}
 	}
 }
@@ -227,13 +277,43 @@ func (s *links) held(id PeerID) *link {
 	return s.heldLocked(id)
 }
 
+// heldLocked prefers ordinary connections, and of those the newest.
 func (s *links) heldLocked(id PeerID) *link {
+	var held *link
 	for _, l := range slices.Backward(s.conns[id]) {
-		if l.alive() && !l.retired.Load() {
-			return l
+		if l.alive() && !l.retired.Load() && (held == nil || held.virtual && !l.virtual) {
+			held = l
 		}
 	}
-	return nil
+	return held
+}
+
+// virtuals counts the connections to a peer that run through the switchboard.
+func (s *links) virtuals(id PeerID) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.conns[id] {
+		if l.virtual && l.alive() {
+			n++
+		}
+	}
+	return n
+}
+
+// endVirtual closes the connections to a peer for which there is no way left.
+func (s *links) endVirtual(id PeerID) {
+	for _, l := range s.all() {
+		if l.peer == id && l.virtual {
+			s.end(l, codeSilent, "no way is left")
+		}
+	}
+	s.lost(id)
+}
+
+// dialled reports whether the peer answered this one at an address of its.
+func (s *links) dialled(id PeerID) bool {
+	l := s.held(id)
+	return l != nil && l.dialled && s.paths.carrier(l) != nil
 }
 
 // all returns every connection.
@@ -287,15 +367,24 @@ func (s *links) probe(ctx context.Context) {
 				s.end(l, codeExpired, "a certificate expired")
 			case l.streams.Load() == 0 && l.retired.Load():
 				s.end(l, codeSurplus, "replaced")
-			case l.streams.Load() == 0:
+			case l.streams.Load() == 0 && l.kept.Load() == 0:
 				l.missed = 0
-			case l.silent(s.spawn):
+			case l.silent(now, s.silence(l), s.spawn):
 				s.log.Debug("peer does not answer", "peer", l.peer.Short())
 				s.end(l, codeSilent, "no answer")
 				s.lost(l.peer)
 			}
 		}
+		s.paths.tend()
 	}
+}
+
+// silence is how long a connection may be silent before it is probed.
+func (s *links) silence(l *link) time.Duration {
+	if l.streams.Load() > 0 || l.missed > 0 {
+		return 0
+	}
+	return keepAlive
 }
 
 // close ends all connections and waits for whatever runs on them.
@@ -308,10 +397,10 @@ func (s *links) close() error {
 		s.end(l, codeClosing, "closing")
 	}
 	var errs []error
-	if s.listener != nil {
-		errs = append(errs, s.listener.Close())
+	for _, listener := range s.listeners {
+		errs = append(errs, listener.Close())
 	}
-	errs = append(errs, s.transport.Close(), s.transport.Conn.Close())
+	errs = append(errs, s.virtual.Close(), s.transport.Close(), s.transport.Conn.Close())
 	s.wg.Wait()
 	return errors.Join(errs...)
 }

@@ -25,8 +25,11 @@ type Path string
 
 // The paths to a peer.
 const (
-	PathDirect Path = "direct"
-	PathSelf   Path = "self"
+	PathDirect  Path = "direct"
+	PathPunched Path = "punched" // directly, through a hole that both made
+	PathTCP     Path = "tcp"     // over TCP, for UDP does not pass
+	PathRelayed Path = "relayed" // another peer carries the packets
+	PathSelf    Path = "self"
 )
 
 // A Member is a peer as this peer sees it.
@@ -37,6 +40,7 @@ type Member struct {
 	Address   string   // where it was reached last, or ""
 	State     State
 	Path      Path
+	Via       PeerID // who relays, or ""
 	Host      string
 	Since     time.Time // when State began
 }
@@ -51,7 +55,9 @@ type record struct {
 	since       time.Time
 	unreachable bool      // gossip says alive, our own connections say no
 	lost        time.Time // since when, if so
-	last        string    // remote address of the latest connection
+	last        string    // remote address of the latest ordinary connection
+	path        Path      // how the latest connection leads there
+	via         PeerID    // who relays it
 }
 
 // A book is the list of known peers: their descriptors and states. It tells
@@ -132,16 +138,20 @@ func (b *book) mark(id PeerID, state State) {
 	}
 }
 
-// reached notes that a connection to the peer works, from the address.
-func (b *book) reached(id PeerID, address string) {
+// reached notes that a connection to the peer works, from the address if it
+// is an ordinary one, and how it leads there.
+func (b *book) reached(id PeerID, address string, p Path, via PeerID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r, ok := b.records[id]
 	if !ok {
 		return
 	}
-	changed := r.unreachable || r.last != address
-	r.unreachable, r.last = false, address
+	if address == "" {
+		address = r.last
+	}
+	changed := r.unreachable || r.last != address || r.path != p || r.via != via
+	r.unreachable, r.last, r.path, r.via = false, address, p, via
 	if changed {
 		b.changedLocked()
 	}
@@ -223,7 +233,10 @@ func (b *book) members() []Member {
 	defer b.mu.Unlock()
 	all := make([]Member, 0, len(b.records))
 	for id, r := range b.records {
-		m := Member{id, r.descriptor.Name, slices.Clone(r.descriptor.Addresses), r.last, r.state, PathDirect, r.descriptor.Host, r.since}
+		m := Member{
+			ID: id, Name: r.descriptor.Name, Addresses: slices.Clone(r.descriptor.Addresses), Address: r.last, State: r.state,
+			Path: cmp.Or(r.path, PathDirect), Via: r.via, Host: r.descriptor.Host, Since: r.since,
+		}
 		switch {
 		case id == b.self:
 			m.Path = PathSelf

@@ -5,10 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/nat"
+	"github.com/slapmesh/slapmesh/mesh/relay"
+	"github.com/slapmesh/slapmesh/mesh/switchboard"
 )
 
 // A Mesh is one peer's place in a mesh: whom it knows, and streams from and
@@ -21,6 +28,9 @@ type Mesh struct {
 	links   *links
 	streams *streams
 	gossip  *gossip
+	board   *switchboard.Board
+	paths   *paths
+	relays  atomic.Pointer[[]PeerID] // that this peer names
 
 	seeded chan struct{} // receives a value when there are new seeds
 
@@ -47,13 +57,24 @@ func Open(c Config) (*Mesh, error) {
 	}
 	m := &Mesh{config: c, wall: w, book: newBook(c.Identity.ID(), c.Clock), seeded: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // a mesh outlives the call that opens it; Close ends it
+	m.board = switchboard.New(c.Socket)
 	m.links = &links{
 		wall: w, book: m.book, profile: c.Profile, log: c.Log,
-		ctx: ctx, stop: stop, transport: newTransport(c.Socket, c.Identity, c.Clock),
-		conns: map[PeerID][]*link{}, dials: map[PeerID]*dialling{}, backoff: map[PeerID]*backoff{},
+		ctx: ctx, stop: stop, transport: newTransport(m.board.Socket(), c.Identity, c.Clock),
+		virtual: &quic.Transport{Conn: m.board.Virtual(), ConnectionIDLength: 8},
+		conns:   map[PeerID][]*link{}, dials: map[PeerID]*dialling{}, backoff: map[PeerID]*backoff{},
 	}
 	m.streams = &streams{self: m.Self(), links: m.links, authorize: c.Authorize, log: c.Log, listeners: make(map[Kind]*listener)}
 	entrance := &door{wall: w, book: m.book, admitter: c.Admitter, meshName: c.Credentials.MeshName, log: c.Log, slots: make(chan struct{}, joinsAtOnce)}
+	m.paths = &paths{
+		links: m.links, board: m.board, reach: newReach(c.Clock), open: m.streams.openOn,
+		log: c.Log, peers: map[PeerID]*pathway{},
+	}
+	if !c.NoRelay {
+		m.paths.desk = relay.NewDesk(c.Relay, c.Clock)
+	}
+	m.paths.reach.at(m.ownAddresses())
+	m.links.paths = m.paths
 	m.links.onStream, m.links.onRemoved = m.streams.accept, c.Removed
 	m.links.onJoin = func(q *quic.Conn) { entrance.serve(ctx, q) }
 	if err := m.start(); err != nil {
@@ -75,6 +96,8 @@ func (m *Mesh) start() error {
 		return err
 	}
 	m.book.mark(m.Self(), StateAlive)
+	arrangements := m.streams.listen(kindPath)
+	m.links.spawn(func() { m.paths.serve(arrangements) })
 	return m.links.start()
 }
 
@@ -84,21 +107,45 @@ func (m *Mesh) describe(left bool) (Descriptor, error) {
 	if old, _, ok := m.book.lookup(m.Self()); ok {
 		seq = max(seq, old.Seq+1)
 	}
+	var relays []PeerID
+	if r := m.relays.Load(); r != nil {
+		relays = *r
+	}
 	return signDescriptor(m.config.Identity, m.wall.meshID, Descriptor{
 		Name:      m.config.Name,
 		Addresses: m.addresses(),
 		Host:      m.config.Host,
 		Seq:       seq,
 		Left:      left,
+		Relays:    relays,
+		NoRelay:   m.config.NoRelay,
 	})
 }
 
-// addresses lists where others reach this peer.
+// addresses lists where others reach this peer: as it was told, or at the
+// addresses of the computer and the one that others see, if that is the same
+// for all of them.
 func (m *Mesh) addresses() []string {
 	if len(m.config.Advertise) > 0 {
 		return m.config.Advertise
 	}
-	return interfaceAddresses(m.config.Socket.LocalAddr())
+	all := interfaceAddresses(m.config.Socket.LocalAddr())
+	if v := m.paths.reach.verdict(); v.Mapping == nat.Independent {
+		outside := v.External[0].String()
+		all = append([]string{outside}, slices.DeleteFunc(all, func(a string) bool { return a == outside })...)
+	}
+	return all[:min(len(all), maxAddresses)]
+}
+
+// ownAddresses lists the addresses of this computer.
+func (m *Mesh) ownAddresses() []netip.Addr {
+	var own []netip.Addr
+	for _, a := range interfaceAddresses(m.config.Socket.LocalAddr()) {
+		if at, err := netip.ParseAddrPort(a); err == nil {
+			own = append(own, at.Addr().Unmap())
+		}
+	}
+	return own
 }
 
 // Self is this peer.

@@ -18,8 +18,6 @@ const (
 	renewalAttempt  = 30 * time.Second
 	renewalRetry    = 10 * time.Second
 	renewalRetryMax = 10 * time.Minute
-	// housekeeping is how often addresses are looked at.
-	housekeeping = 20 * time.Second
 	// gather is how long changes of the known peers are gathered before they
 	// are saved: who is killed later than that finds the others again.
 	gather = 100 * time.Millisecond
@@ -44,6 +42,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	wg.Go(func() { m.rejoin(ctx) })
 	wg.Go(func() { m.renew(ctx) })
 	wg.Go(func() { m.keep(ctx) })
+	wg.Go(func() { m.anchor(ctx) })
 	wg.Wait()
 	return nil
 }
@@ -177,11 +176,9 @@ func (m *Mesh) present(leaf *x509.Certificate) {
 	m.config.Log.Info("certificate renewed", "valid_until", leaf.NotAfter)
 }
 
-// keep saves the known peers, and tells others when this computer's addresses
-// changed.
+// keep saves the known peers.
 func (m *Mesh) keep(ctx context.Context) {
-	tick, save := time.NewTicker(housekeeping), time.NewTimer(gather)
-	defer tick.Stop()
+	save := time.NewTimer(gather)
 	defer save.Stop()
 	changed, pending := m.book.watch(), true
 	for {
@@ -193,27 +190,25 @@ func (m *Mesh) keep(ctx context.Context) {
 				save.Reset(gather)
 				pending = true
 			}
-			continue
 		case <-save.C:
 			pending = false
 			if err := m.book.save(m.config.Dir, m.wall.meshID); err != nil {
 				m.config.Log.Warn("known peers not kept", "err", err)
 			}
-			continue
-		case <-tick.C:
 		}
-		own := m.gossip.own.Load()
-		if own.Left || slices.Equal(own.Addresses, m.addresses()) {
-			continue
-		}
-		d, err := m.describe(false)
-		if err == nil && !slices.Equal(own.Addresses, d.Addresses) {
-			m.config.Log.Info("addresses changed", "addresses", d.Addresses)
-			err = m.gossip.say(d, m.config.Profile.Handshake)
-		}
-		if err != nil {
-			m.config.Log.Warn("addresses not told", "err", err)
-		}
+	}
+}
+
+// tell publishes a new descriptor if it differs from the present one.
+func (m *Mesh) tell() {
+	own := m.gossip.own.Load()
+	d, err := m.describe(false)
+	if err == nil && (!slices.Equal(own.Addresses, d.Addresses) || !slices.Equal(own.Relays, d.Relays)) {
+		m.config.Log.Info("reached at", "addresses", d.Addresses, "relays", d.Relays)
+		err = m.gossip.say(d, m.config.Profile.Handshake)
+	}
+	if err != nil {
+		m.config.Log.Warn("addresses not told", "err", err)
 	}
 }
 

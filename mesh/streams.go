@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -60,7 +61,11 @@ func (s *streams) accept(l *link, stream *quic.Stream) {
 		return
 	}
 	l.streams.Add(1)
-	c := &conn{Stream: stream, local: s.self, remote: l.peer, release: func() { l.streams.Add(-1) }}
+	c := &conn{Stream: stream, local: s.self, remote: l.peer, link: l, release: func() { l.streams.Add(-1) }}
+	if Kind(kind[0]) == kindPath {
+		l.streams.Add(-1) // whoever opened it watches over the connection
+		c.release = func() {}
+	}
 	answer := s.admit(l.peer, Kind(kind[0]))
 	if _, err := stream.Write([]byte{answer}); err != nil || answer != answerYes {
 		_ = c.Close() // never fails
@@ -71,7 +76,7 @@ func (s *streams) accept(l *link, stream *quic.Stream) {
 
 // admit decides what to answer.
 func (s *streams) admit(peer PeerID, kind Kind) byte {
-	if kind != kindGossip && peer != s.self {
+	if kind != kindGossip && kind != kindPath && peer != s.self {
 		if err := s.authorize(peer, kind); err != nil {
 			s.log.Debug("stream refused", "peer", peer.Short(), "kind", kind.String(), "err", err)
 			return answerForbidden
@@ -119,7 +124,7 @@ func (s *streams) open(ctx context.Context, peer PeerID, kind Kind) (net.Conn, e
 				return nil, err
 			}
 		}
-		c, err := s.openOn(ctx, l, kind)
+		c, err := s.openOn(ctx, l, kind, &l.streams)
 		switch {
 		case err == nil:
 			return c, nil
@@ -136,16 +141,17 @@ func (s *streams) open(ctx context.Context, peer PeerID, kind Kind) (net.Conn, e
 	}
 }
 
-// openOn opens a stream over a connection and waits for the answer.
-func (s *streams) openOn(ctx context.Context, l *link, kind Kind) (net.Conn, error) {
+// openOn opens a stream over a connection and waits for the answer. While it
+// is open it is counted.
+func (s *streams) openOn(ctx context.Context, l *link, kind Kind, counted *atomic.Int32) (net.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.links.profile.Open, errors.New("the peer does not answer"))
 	defer cancel()
 	stream, err := l.conn.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l.streams.Add(1)
-	c := &conn{Stream: stream, local: s.self, remote: l.peer, release: func() { l.streams.Add(-1) }}
+	counted.Add(1)
+	c := &conn{Stream: stream, local: s.self, remote: l.peer, link: l, release: func() { counted.Add(-1) }}
 	undisturbed := context.AfterFunc(ctx, c.Reset)
 	answer := []byte{byte(kind)}
 	_, err = stream.Write(answer)

@@ -1,0 +1,124 @@
+package switchboard
+
+import (
+	"net"
+
+	"golang.org/x/net/ipv4"
+)
+
+// plain is a socket whose envelopes are taken out before QUIC reads.
+type plain struct {
+	net.PacketConn
+	board *Board
+}
+
+// ReadFrom returns the next packet that is no envelope.
+func (s *plain) ReadFrom(p []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := s.PacketConn.ReadFrom(p)
+		if err != nil || n == 0 || p[0]&quicBits != 0 {
+			return n, from, err
+		}
+		u, _ := from.(*net.UDPAddr)
+		if hop, ok := s.board.take(p[:n], u); ok {
+			s.board.Send(hop.Carrier, p[:n])
+		}
+	}
+}
+
+// SetReadBuffer is that of the socket, if it has one.
+func (s *plain) SetReadBuffer(n int) error {
+	if c, ok := s.PacketConn.(interface{ SetReadBuffer(int) error }); ok {
+		return c.SetReadBuffer(n)
+	}
+	return nil
+}
+
+// SetWriteBuffer is that of the socket, if it has one.
+func (s *plain) SetWriteBuffer(n int) error {
+	if c, ok := s.PacketConn.(interface{ SetWriteBuffer(int) error }); ok {
+		return c.SetWriteBuffer(n)
+	}
+	return nil
+}
+
+// forwardBatch is how many envelopes are passed on in one call: as many as
+// quic-go reads in one.
+const forwardBatch = 8
+
+// batched is the same for a UDP socket of the system, from which quic-go
+// reads several packets at a time, and to which it writes segmented ones.
+type batched struct {
+	*net.UDPConn
+	board *Board
+	batch *ipv4.PacketConn
+
+	forward []ipv4.Message // owned by ReadBatch
+}
+
+func newBatched(u *net.UDPConn, b *Board) *batched {
+	s := &batched{UDPConn: u, board: b, batch: ipv4.NewPacketConn(u), forward: make([]ipv4.Message, 0, forwardBatch)}
+	return s
+}
+
+// ReadBatch reads at least one packet that is no envelope. quic-go calls it,
+// from one goroutine, and owns the buffers: what stays moves to the front by
+// its bytes.
+func (s *batched) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
+	for {
+		n, err := s.batch.ReadBatch(ms, flags)
+		if err != nil {
+			return n, err
+		}
+		kept := 0
+		for i := range n {
+			m := &ms[i]
+			packet := m.Buffers[0][:m.N]
+			if m.N > 0 && packet[0]&quicBits == 0 {
+				s.take(packet, m.Addr)
+				continue
+			}
+			if kept < i {
+				k := &ms[kept]
+				copy(k.Buffers[0], packet)
+				copy(k.OOB, m.OOB[:m.NN])
+				k.N, k.NN, k.Flags, k.Addr = m.N, m.NN, m.Flags, m.Addr
+			}
+			kept++
+		}
+		s.flush()
+		if kept > 0 {
+			return kept, nil
+		}
+	}
+}
+
+// take does what an envelope is for; one to be passed on waits for flush.
+func (s *batched) take(envelope []byte, from net.Addr) {
+	u, _ := from.(*net.UDPAddr)
+	hop, ok := s.board.take(envelope, u)
+	if !ok {
+		return
+	}
+	a := hop.Carrier.Address()
+	if a == nil {
+		hop.Carrier.Send(envelope)
+		return
+	}
+	if len(s.forward) == cap(s.forward) {
+		s.flush()
+	}
+	s.forward = append(s.forward, ipv4.Message{Buffers: [][]byte{envelope}, Addr: a})
+}
+
+// flush passes on what waits.
+func (s *batched) flush() {
+	for ms := s.forward; len(ms) > 0; {
+		n, err := s.batch.WriteBatch(ms, 0)
+		if err != nil || n == 0 {
+			n = 1 // the first cannot be sent: it is dropped, as packets may be
+		}
+		ms = ms[n:]
+	}
+	s.forward = s.forward[:0]
+}

@@ -1,7 +1,9 @@
 package consensus_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -106,6 +108,44 @@ func TestGroupCommit(t *testing.T) {
 		}
 		if groups := m.nodes["a"].Status().LastIndex - before; groups > 10 {
 			t.Errorf("500 commands at once took %d groups", groups)
+		}
+	})
+}
+
+// TestProposeAll: commands that are proposed together are in one entry, in
+// their order, and are answered one by one, whoever else is in the group.
+func TestProposeAll(t *testing.T) {
+	bubble(t, func(m *mesh) {
+		t := m.t
+		m.edit = func(c *consensus.Config) { c.MaxGroup, c.MaxGroupBytes = 50, 200 }
+		m.found(1)
+		node := m.nodes["a"]
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				var run [][]byte
+				for k := range 1 + i%3 {
+					run = append(run, fmt.Appendf(nil, "%d.%d", i, k))
+				}
+				index, replies, err := node.ProposeAll(t.Context(), run)
+				if err != nil || len(replies) != len(run) {
+					t.Errorf("%d replies to %d commands: %v", len(replies), len(run), err)
+					return
+				}
+				applied := m.states["a"].Commands()
+				first := slices.Index(applied, string(run[0]))
+				for k, reply := range replies {
+					if want := binary.BigEndian.AppendUint64(nil, uint64(first+k)); !bytes.Equal(reply, want) || applied[first+k] != string(run[k]) {
+						t.Errorf("reply %x to command %d at place %d of entry %d, applied %q", reply, k, first, index, applied[first+k])
+					}
+				}
+			})
+		}
+		all.Wait()
+		for name, run := range map[string][][]byte{"many": make([][]byte, 51), "large": {make([]byte, 101), make([]byte, 100)}} {
+			if _, _, err := node.ProposeAll(t.Context(), run); !errors.Is(err, consensus.ErrTooLarge) {
+				t.Errorf("too %s: %v", name, err)
+			}
 		}
 	})
 }

@@ -18,21 +18,23 @@ type queue struct {
 
 	mu         sync.Mutex
 	waiting    []*proposal
+	commands   int  // of those that wait
 	committing bool // a group is on its way
 	closed     bool
 }
 
-// A proposal is one command and who waits for its reply.
+// A proposal is commands that stay together, and who waits for the replies.
 type proposal struct {
-	command []byte
-	settled chan outcome // receives once
+	commands [][]byte
+	size     int          // of all of them, in bytes
+	settled  chan outcome // receives once
 }
 
 // An outcome is what became of a proposal.
 type outcome struct {
-	index uint64
-	reply []byte
-	err   error
+	index   uint64
+	replies [][]byte
+	err     error
 }
 
 func newQueue(cfg Config) *queue {
@@ -51,12 +53,15 @@ func (q *queue) put(p *proposal) error {
 	switch {
 	case q.closed:
 		return ErrClosed
-	case len(p.command) > q.maxBytes:
-		return fmt.Errorf("%d bytes: %w", len(p.command), ErrTooLarge)
-	case len(q.waiting) >= q.maxWaiting:
+	case p.size > q.maxBytes:
+		return fmt.Errorf("%d bytes: %w", p.size, ErrTooLarge)
+	case len(p.commands) > q.maxGroup:
+		return fmt.Errorf("%d commands: %w", len(p.commands), ErrTooLarge)
+	case q.commands >= q.maxWaiting:
 		return ErrBusy
 	}
 	q.waiting = append(q.waiting, p)
+	q.commands += len(p.commands)
 	if len(q.waiting) == 1 {
 		select {
 		case q.wake <- struct{}{}:
@@ -75,6 +80,7 @@ func (q *queue) withdraw(p *proposal) bool {
 		return false
 	}
 	q.waiting = slices.Delete(q.waiting, i, i+1)
+	q.commands -= len(p.commands)
 	return true
 }
 
@@ -82,12 +88,15 @@ func (q *queue) withdraw(p *proposal) bool {
 func (q *queue) take() []*proposal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, size := 0, 0
-	for ; n < min(len(q.waiting), q.maxGroup); n++ {
-		if size += len(q.waiting[n].command); size > q.maxBytes {
+	n, count, size := 0, 0, 0
+	for ; n < len(q.waiting); n++ {
+		p := q.waiting[n]
+		if count+len(p.commands) > q.maxGroup || size+p.size > q.maxBytes {
 			break
 		}
+		count, size = count+len(p.commands), size+p.size
 	}
+	q.commands -= count
 	group := q.waiting[:n:n]
 	q.waiting = q.waiting[n:]
 	if len(q.waiting) == 0 {
@@ -109,7 +118,7 @@ func (q *queue) close() []*proposal {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	rest := q.waiting
-	q.waiting, q.closed = nil, true
+	q.waiting, q.commands, q.closed = nil, 0, true
 	return rest
 }
 
@@ -120,16 +129,30 @@ func (q *queue) close() []*proposal {
 // There is no timer: a command leaves at once if no group is on its way, and
 // with all that came meanwhile when that one is committed.
 func (n *Node) Propose(ctx context.Context, command []byte) (index uint64, reply []byte, err error) {
+	index, replies, err := n.ProposeAll(ctx, [][]byte{command})
+	if err != nil {
+		return 0, nil, err
+	}
+	return index, replies[0], nil
+}
+
+// ProposeAll is [Node.Propose] for several commands, which get into one log
+// entry in their order, or none does: together they may be as many and as large
+// as a group.
+func (n *Node) ProposeAll(ctx context.Context, commands [][]byte) (index uint64, replies [][]byte, err error) {
 	if err := n.leads(); err != nil {
 		return 0, nil, fmt.Errorf("propose: %w", err)
 	}
-	p := &proposal{command: command, settled: make(chan outcome, 1)}
+	p := &proposal{commands: commands, settled: make(chan outcome, 1)}
+	for _, c := range commands {
+		p.size += len(c)
+	}
 	if err := n.queue.put(p); err != nil {
 		return 0, nil, fmt.Errorf("propose: %w", err)
 	}
 	select {
 	case o := <-p.settled:
-		return o.index, o.reply, o.err
+		return o.index, o.replies, o.err
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-n.store.Broken(): // raft may hang with it
@@ -174,15 +197,23 @@ func (n *Node) commit() {
 
 // propose hands a group to raft.
 func (n *Node) propose(group []*proposal) (raft.ApplyFuture, error) {
-	commands := make([][]byte, len(group))
-	for i, p := range group {
-		commands[i] = p.command
+	commands := group[0].commands
+	if len(group) > 1 {
+		commands = slices.Concat(commandsOf(group)...)
 	}
 	data, err := n.codec.encode(n.cfg.Clock(), commands)
 	if err != nil {
 		return nil, err
 	}
 	return n.raft.Apply(data, 0), nil
+}
+
+func commandsOf(group []*proposal) [][][]byte {
+	all := make([][][]byte, len(group))
+	for i, p := range group {
+		all[i] = p.commands
+	}
+	return all
 }
 
 // settle tells the proposers of a group what became of it.
@@ -193,8 +224,10 @@ func (n *Node) settle(group []*proposal, future raft.ApplyFuture, err error) {
 	}
 	replies, _ := future.Response().([][]byte) // one for each: fsm has checked
 	index := future.Index()
-	for i, p := range group {
-		p.settled <- outcome{index: index, reply: replies[i]}
+	for _, p := range group {
+		n := len(p.commands)
+		p.settled <- outcome{index: index, replies: replies[:n:n]}
+		replies = replies[n:]
 	}
 }
 

@@ -36,7 +36,12 @@ func Encode(p Principal, c Command) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", c.Kind(), err)
 	}
-	return encode(envelope{c.Kind(), p, data})
+	return Seal(p, c.Kind(), data)
+}
+
+// Seal is [Encode] of the command of a kind that [EncodeCommand] made data of.
+func Seal(p Principal, kind string, data []byte) ([]byte, error) {
+	return encode(envelope{kind, p, data})
 }
 
 // Parse returns what Encode was given. The leader calls it before it orders

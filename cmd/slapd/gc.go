@@ -5,50 +5,59 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
+// How many percent a live heap may grow before it is collected.
 const (
-	// smallHeap is below what memory is spent to save time: a peer's few live
-	// megabytes would otherwise be collected at every few dozen commands.
-	smallHeap   = 24 << 20 // bytes
-	smallGrowth = 400      // percent
-	usualGrowth = 100
+	// usualGrowth is for a peer that has little to do.
+	usualGrowth = 200
 
 	// largeHeap is from what on the same growth would cost more memory than
 	// the time is worth: a ledger of a million instances.
 	largeHeap   = 256 << 20 // bytes
 	largeGrowth = 30
+
+	// A peer whose heap is collected again within busyCycle is busy: then it
+	// may gather busyGarbage, until that lasts for calmCycle.
+	busyCycle   = time.Second
+	calmCycle   = 5 * time.Second
+	busyGarbage = 96 << 20 // bytes
 )
 
-// tuneGC has a small heap collected more seldom, and a large one as usual. It
-// does nothing where the user has set GOGC.
-func tuneGC() {
+// tuneGC keeps the heap of an idle peer small, and has a busy one collect it
+// about once a second: its few live megabytes would otherwise be collected at
+// every few dozen commands. It does nothing where the user has set GOGC.
+func tuneGC(clock func() time.Time) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(smallGrowth)
-		afterNextGC(smallGrowth)
+		debug.SetGCPercent(usualGrowth)
+		afterNextGC(clock, clock(), usualGrowth)
 	}
 }
 
 // afterNextGC looks at the live heap after the next collection, and so on.
-func afterNextGC(growth int) {
+func afterNextGC(clock func() time.Time, last time.Time, growth int) {
 	runtime.AddCleanup(new([16]byte), func(was int) {
-		now := growthOf(liveHeap())
+		at := clock()
+		now := growthOf(liveHeap(), at.Sub(last), was > usualGrowth)
 		if now != was {
 			debug.SetGCPercent(now)
 		}
-		afterNextGC(now)
+		afterNextGC(clock, at, now)
 	}, growth)
 }
 
-// growthOf says by how many percent a live heap may grow before it is collected.
-func growthOf(live uint64) int {
-	switch {
-	case live < smallHeap:
-		return smallGrowth
-	case live > largeHeap:
-		return largeGrowth
+// growthOf says by how many percent a live heap may grow before it is collected
+// again, when the collection before was so long ago and the peer was busy or not.
+func growthOf(live uint64, cycle time.Duration, busy bool) int {
+	growth := usualGrowth
+	if live > largeHeap {
+		growth = largeGrowth
 	}
-	return usualGrowth
+	if cycle < busyCycle || busy && cycle < calmCycle {
+		growth = max(growth, int(100*busyGarbage/max(live, 1<<20)))
+	}
+	return growth
 }
 
 func liveHeap() uint64 {

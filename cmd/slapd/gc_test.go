@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 )
 
 func TestTuneGC(t *testing.T) {
@@ -15,24 +16,38 @@ func TestTuneGC(t *testing.T) {
 		debug.SetGCPercent(p)
 		return p
 	}
-	tuneGC()
-	if got := percent(); got != smallGrowth {
-		t.Fatalf("a new process grows by %d %% between collections, want %d", got, smallGrowth)
+	tuneGC(time.Now)
+	if got := percent(); got != usualGrowth {
+		t.Fatalf("a new process grows by %d %% between collections, want %d", got, usualGrowth)
 	}
-	large := make([]byte, 4*smallHeap)
-	for n := 0; percent() != usualGrowth; n++ { // cleanups run some time after a collection
+	for n := 0; percent() == usualGrowth; n++ { // cleanups run some time after a collection
 		if n == 1000 {
-			t.Fatalf("a heap of %d MiB grows by %d %%, want %d", liveHeap()>>20, percent(), usualGrowth)
+			t.Fatal("a process that collects all the time is not taken to be busy")
 		}
 		runtime.GC()
 	}
-	runtime.KeepAlive(large)
 }
 
 func TestGrowthOf(t *testing.T) {
-	for live, want := range map[uint64]int{0: smallGrowth, smallHeap: usualGrowth, largeHeap: usualGrowth, largeHeap + 1: largeGrowth, 1 << 30: largeGrowth} {
-		if got := growthOf(live); got != want {
-			t.Errorf("a heap of %d MiB grows by %d %%, want %d", live>>20, got, want)
+	for _, tc := range []struct {
+		live  uint64
+		cycle time.Duration
+		busy  bool
+		want  int
+	}{
+		{8 << 20, time.Minute, false, usualGrowth},
+		{8 << 20, busyCycle, false, usualGrowth},
+		{8 << 20, busyCycle - 1, false, 1200},
+		{8 << 20, busyCycle, true, 1200},
+		{8 << 20, calmCycle, true, usualGrowth},
+		{0, 0, false, 9600},
+		{largeHeap, 0, false, usualGrowth},
+		{largeHeap + 1, time.Minute, false, largeGrowth},
+		{largeHeap + 1, 0, false, 37},
+		{1 << 30, 0, true, largeGrowth},
+	} {
+		if got := growthOf(tc.live, tc.cycle, tc.busy); got != tc.want {
+			t.Errorf("%d MiB, collected after %v, busy %t: grows by %d %%, want %d", tc.live>>20, tc.cycle, tc.busy, got, tc.want)
 		}
 	}
 }

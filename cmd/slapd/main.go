@@ -36,7 +36,7 @@ func slapd(args []string, clock func() time.Time) int {
 	// The library prints a hint about socket buffers to standard error, which
 	// an ordinary user cannot follow.
 	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
-	tuneGC()
+	tuneGC(clock)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	return command.Main(ctx, config(clock), args)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
@@ -103,17 +102,9 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 	}
 }
 
-// garbage is how much of it, in percent of what is in use, is tolerated. A
-// peer uses a few MiB and makes as much within a second when it is busy:
-// measured, collecting half as often saves a sixth of its processor time.
-const garbage = 200
-
 // run runs a peer until ctx is done, and tells its user when it is up; the
 // first peer of a mesh also makes an invitation.
 func run(ctx context.Context, cfg daemon.Config, opt command.RunOptions, invite bool) (err error) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
 	d, err := daemon.Open(ctx, cfg, settingsOf(opt))
 	if err != nil {
 		return err

@@ -104,6 +104,12 @@ func (f *Follower) WaitIndex(ctx context.Context, index uint64) error {
 	return f.board.WaitIndex(ctx, index)
 }
 
+// Await returns a channel that is closed when the view contains the log up to
+// index. Who gives up waiting must call forget.
+func (f *Follower) Await(index uint64) (reached <-chan struct{}, forget func()) {
+	return f.board.Await(index)
+}
+
 // Subscribe returns a subscription to changes of the given topics. It must
 // be closed.
 func (f *Follower) Subscribe(topics ...ledger.Topic) *view.Subscription {

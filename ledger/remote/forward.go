@@ -145,7 +145,7 @@ func (f *Forwarder) Propose(ctx context.Context, who Credential, c ledger.Comman
 	if err != nil {
 		return ledger.Outcome{}, fmt.Errorf("propose %s: %w", c.Kind(), err)
 	}
-	try := &attempts{forwarder: f, item: item{c.Kind(), data, who.TokenDigest}}
+	try := &attempts{forwarder: f, item: item{c.Kind(), data, who.TokenDigest, true}}
 	patience := time.NewTimer(f.cfg.Patience)
 	defer patience.Stop()
 	for {
@@ -219,7 +219,7 @@ func (t *attempts) ask(ctx context.Context, target ledger.PeerID) result {
 		if f.cfg.Local == nil {
 			return result{NotLeader: &notLeader{}}
 		}
-		return t.note(f.cfg.Local.propose(ctx, f.cfg.Self, t.item))
+		return t.note(f.cfg.Local.propose(ctx, f.cfg.Self, []item{t.item})[0])
 	}
 	p := &proposal{t.item, ctx, make(chan result, 1)}
 	moved := f.enqueue(target, p) //nolint:contextcheck // a call is shared, so it does not end with one of those who wait

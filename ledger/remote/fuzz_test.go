@@ -48,7 +48,9 @@ type noLog struct{}
 
 func (noLog) View() *ledger.State { return ledger.NewState() }
 
-func (noLog) Propose(context.Context, []byte) (uint64, []byte, error) { return 1, nil, nil }
+func (noLog) ProposeAll(_ context.Context, commands [][]byte) (uint64, [][]byte, error) {
+	return 1, make([][]byte, len(commands)), nil
+}
 
 func FuzzCall(f *testing.F) {
 	for _, it := range []item{{Kind: "leave", Data: []byte{0xa0}}, {Kind: "offer", Data: []byte{0xa1, 1, 2}, Token: []byte("x")}, {Kind: "none"}} {
@@ -68,8 +70,8 @@ func FuzzCall(f *testing.F) {
 		if err := readBody(bytes.NewReader(data), &c); err != nil {
 			return
 		}
-		for _, it := range c.Items {
-			local.propose(t.Context(), "p1", it)
+		if got := local.propose(t.Context(), "p1", c.Items); len(got) != len(c.Items) {
+			t.Fatalf("%d results to %d commands", len(got), len(c.Items))
 		}
 	})
 }

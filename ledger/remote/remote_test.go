@@ -78,22 +78,25 @@ func (m *mesh) must(p ledger.Principal, c ledger.Command) {
 	if err != nil {
 		m.tb.Fatal(err)
 	}
-	_, reply, err := m.propose(context.Background(), m.leader, data)
-	if err = errors.Join(err, ledger.ParseReply(reply)); err != nil {
+	_, replies, err := m.propose(context.Background(), m.leader, [][]byte{data})
+	if err == nil {
+		err = ledger.ParseReply(replies[0])
+	}
+	if err != nil {
 		m.tb.Fatalf("%s: %v", c.Kind(), err)
 	}
 }
 
-func (m *mesh) propose(ctx context.Context, self ledger.PeerID, command []byte) (uint64, []byte, error) {
+func (m *mesh) propose(ctx context.Context, self ledger.PeerID, commands [][]byte) (uint64, [][]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if self != m.leader {
 		return 0, nil, errNotLeader{m.leader}
 	}
 	m.index++
-	var reply []byte
+	var replies [][]byte
 	for _, r := range m.replicas {
-		reply = r.Apply(m.index, noon, [][]byte{command})[0]
+		replies = r.Apply(m.index, noon, commands)
 	}
 	if m.deaf {
 		m.mu.Unlock()
@@ -101,7 +104,7 @@ func (m *mesh) propose(ctx context.Context, self ledger.PeerID, command []byte) 
 		m.mu.Lock()
 		return 0, nil, ctx.Err()
 	}
-	return m.index, reply, nil
+	return m.index, replies, nil
 }
 
 // elect makes another peer lead.
@@ -116,8 +119,8 @@ type logOf struct {
 	self ledger.PeerID
 }
 
-func (l logOf) Propose(ctx context.Context, command []byte) (uint64, []byte, error) {
-	return l.m.propose(ctx, l.self, command)
+func (l logOf) ProposeAll(ctx context.Context, commands [][]byte) (uint64, [][]byte, error) {
+	return l.m.propose(ctx, l.self, commands)
 }
 
 func (m *mesh) local(id ledger.PeerID) *remote.Local {

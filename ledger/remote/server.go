@@ -30,8 +30,9 @@ type Ledger interface {
 
 // A Log orders commands if this peer leads. *consensus.Node is one.
 type Log interface {
-	// Propose appends a command and waits until it is applied here.
-	Propose(ctx context.Context, command []byte) (index uint64, reply []byte, err error)
+	// ProposeAll appends commands and waits until they are applied here: all,
+	// or none. It returns the reply to each.
+	ProposeAll(ctx context.Context, commands [][]byte) (index uint64, replies [][]byte, err error)
 }
 
 // A Local is how this peer takes part in ordering commands.
@@ -53,37 +54,79 @@ type Local struct {
 	copying sync.Mutex // held while a view is copied
 }
 
-// propose has the log order a command of the given caller.
-func (l *Local) propose(ctx context.Context, peer ledger.PeerID, it item) result {
-	c, err := ledger.ParseCommand(it.Kind, it.Data)
-	if err != nil {
-		return refused(&ledger.Refusal{Code: ledger.ErrInvalid, Detail: err.Error()})
+// propose has the log order commands of the given caller, and says what became
+// of each.
+func (l *Local) propose(ctx context.Context, peer ledger.PeerID, items []item) []result {
+	results := make([]result, len(items))
+	var run [][]byte // of commands that share a log entry
+	var asked []int  // their items
+	size := 0
+	flush := func() {
+		for n, res := range l.order(ctx, run) {
+			results[asked[n]] = res
+		}
+		run, asked, size = nil, nil, 0
 	}
-	p, err := bearer(l.Ledger.View(), peer, it.Token)
-	if err != nil {
-		return refused(err)
+	v := l.Ledger.View()
+	for n, it := range items {
+		data, err := l.seal(v, peer, it)
+		if err != nil {
+			results[n] = result{Reply: ledger.EncodeReply(err)}
+			continue
+		}
+		if size += len(data); size > maxRun && len(run) > 0 {
+			flush()
+			size = len(data)
+		}
+		run, asked = append(run, data), append(asked, n)
 	}
-	if _, err := l.Ledger.View().Recognise(p, l.Clock()); err != nil && len(it.Token) > 0 {
-		return refused(err) // who is nobody should not fill the log
-	}
-	if err := l.Ledger.View().Proposable(c); err != nil {
-		return refused(err)
-	}
-	data, err := ledger.Encode(p, c)
-	if err != nil {
-		return result{Fault: err.Error()}
-	}
-	index, reply, err := l.Log.Propose(ctx, data)
-	if err == nil {
-		return result{Index: index, Reply: reply}
-	}
-	if leader, not := l.NotLeader(err); not {
-		return result{NotLeader: &notLeader{leader}}
-	}
-	return result{Fault: err.Error()}
+	flush()
+	return results
 }
 
-func refused(err error) result { return result{Reply: ledger.EncodeReply(err)} }
+// seal returns the form in the log of what a caller asks.
+func (l *Local) seal(v *ledger.State, peer ledger.PeerID, it item) ([]byte, error) {
+	c, err := ledger.ParseCommand(it.Kind, it.Data)
+	if err != nil {
+		return nil, &ledger.Refusal{Code: ledger.ErrInvalid, Detail: err.Error()}
+	}
+	p, err := bearer(v, peer, it.Token)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := v.Recognise(p, l.Clock()); err != nil && len(it.Token) > 0 {
+		return nil, err // who is nobody should not fill the log
+	}
+	if err := v.Proposable(c); err != nil {
+		return nil, err
+	}
+	if it.own {
+		return ledger.Seal(p, it.Kind, it.Data)
+	}
+	return ledger.Encode(p, c) // the log holds one form of it only
+}
+
+// order has the log order commands, and says what became of each.
+func (l *Local) order(ctx context.Context, commands [][]byte) []result {
+	if len(commands) == 0 {
+		return nil
+	}
+	index, replies, err := l.Log.ProposeAll(ctx, commands)
+	failed := result{}
+	if err != nil {
+		failed.Fault = err.Error()
+		if leader, not := l.NotLeader(err); not {
+			failed = result{NotLeader: &notLeader{leader}}
+		}
+	}
+	results := make([]result, len(commands))
+	for n := range results {
+		if results[n] = failed; err == nil {
+			results[n] = result{Index: index, Reply: replies[n]}
+		}
+	}
+	return results
+}
 
 // ServerConfig says what a server shows and to whom.
 type ServerConfig struct {
@@ -178,12 +221,7 @@ func (s *Server) propose(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "propose: too many commands", http.StatusRequestEntityTooLarge)
 		return
 	}
-	out, ctx := answer{make([]result, len(batch.Items))}, r.Context()
-	var wg sync.WaitGroup
-	for n, it := range batch.Items {
-		wg.Go(func() { out.Results[n] = s.cfg.Local.propose(ctx, peer, it) })
-	}
-	wg.Wait()
+	out := answer{s.cfg.Local.propose(r.Context(), peer, batch.Items)}
 	if s.cfg.Local.Decided != nil {
 		s.cfg.Local.Decided(peer)
 	}

@@ -23,6 +23,7 @@ const (
 const (
 	maxBatch      = 512     // commands in one call
 	maxBatchBytes = 4 << 20 // of their data, but for a single larger command
+	maxRun        = 1 << 20 // bytes of commands that are ordered together, but for a single larger one
 	maxBody       = 8 << 20 // bytes of a call or an answer
 	maxFrame      = 8 << 20 // bytes of a frame
 	contentType   = "application/cbor"
@@ -39,6 +40,8 @@ type item struct {
 	Kind  string          `cbor:"1,keyasint"`
 	Data  cbor.RawMessage `cbor:"2,keyasint"`
 	Token []byte          `cbor:"3,keyasint,omitempty"`
+
+	own bool // Data was encoded here
 }
 
 // An answer is what became of the items of a call, in their order.

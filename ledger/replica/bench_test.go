@@ -1,11 +1,13 @@
 package replica_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"testing"
 
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/ledger/journal"
 	"github.com/slapmesh/slapmesh/ledger/replica"
 )
 
@@ -34,6 +36,39 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportMetric(float64(group*b.N)/b.Elapsed().Seconds(), "commands/s")
 		})
 	}
+}
+
+// BenchmarkChange applies entries of requests that change a parameter, with
+// their history.
+func BenchmarkChange(b *testing.B) {
+	history, err := journal.Open(b.TempDir(), journal.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = history.Close() })
+	r, log := newSoloWith(b, replica.Config{Journal: history})
+	d := publish(b, r, "web")
+	propose(b, r, ledger.AsPeer("p1"), ledger.Offer{Partitions: 10_000})
+	for n := range 1000 {
+		propose(b, r, ledger.AsPeer("p1"), ledger.Request{Reference: ledger.Reference(fmt.Sprint("i", n)), Release: d})
+	}
+	const group = 64
+	commands, n := make([][]byte, group), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		for k := range commands {
+			n++
+			commands[k] = encode(b, ledger.Request{
+				Reference: ledger.Reference(fmt.Sprint("i", n%128)), Release: d,
+				Parameters: map[string]json.RawMessage{"size": fmt.Append(nil, n)},
+			})
+		}
+		b.StartTimer()
+		log.index++
+		r.Apply(log.index, noon, commands)
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(group*b.N), "µs/command")
 }
 
 func encode(b *testing.B, c ledger.Command) []byte {

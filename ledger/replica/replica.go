@@ -162,6 +162,12 @@ func (r *Replica) WaitIndex(ctx context.Context, index uint64) error {
 	return r.board.WaitIndex(ctx, index)
 }
 
+// Await returns a channel that is closed when the view contains the log up to
+// index. Who gives up waiting must call forget.
+func (r *Replica) Await(index uint64) (reached <-chan struct{}, forget func()) {
+	return r.board.Await(index)
+}
+
 // Subscribe returns a subscription to changes of the given topics. It must
 // be closed.
 func (r *Replica) Subscribe(topics ...ledger.Topic) *view.Subscription {

@@ -33,7 +33,12 @@ func (l *soloLog) Propose(_ context.Context, command []byte) (uint64, []byte, er
 // newSolo returns a replica of a mesh that is founded, and its log.
 func newSolo(tb testing.TB) (*replica.Replica, *soloLog) {
 	tb.Helper()
-	r := replica.New(replica.Config{})
+	return newSoloWith(tb, replica.Config{})
+}
+
+func newSoloWith(tb testing.TB, cfg replica.Config) (*replica.Replica, *soloLog) {
+	tb.Helper()
+	r := replica.New(cfg)
 	log := &soloLog{machine: r, at: noon}
 	r.Attach(log)
 	propose(tb, r, ledger.System(), ledger.Found{

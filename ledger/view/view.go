@@ -20,19 +20,20 @@ type Board struct {
 	shown atomic.Pointer[ledger.State] // a copy; never changes
 	state *ledger.State                // the writer's own
 
-	mu      sync.Mutex // guards what follows
-	waiting []waiter
+	mu      sync.Mutex         // guards what follows
+	waiting map[uint64]*waiter // by index
 	readers map[ledger.Topic]map[*Subscription]struct{}
 }
 
+// A waiter is all who wait for one index.
 type waiter struct {
-	index uint64
-	done  chan struct{}
+	reached chan struct{}
+	count   int
 }
 
 // New returns a board that shows state, which belongs to the board now.
 func New(state *ledger.State) *Board {
-	b := &Board{state: state, readers: make(map[ledger.Topic]map[*Subscription]struct{})}
+	b := &Board{state: state, waiting: make(map[uint64]*waiter), readers: make(map[ledger.Topic]map[*Subscription]struct{})}
 	b.shown.Store(state.Copy())
 	return b
 }
@@ -77,17 +78,13 @@ func (b *Board) Restart(state *ledger.State) {
 }
 
 func (b *Board) wakeLocked(changes []ledger.Change) {
-	now, kept := b.View().Index(), b.waiting[:0]
-	for _, w := range b.waiting {
-		if w.index <= now {
-			close(w.done)
-		} else {
-			kept = append(kept, w)
+	now := b.View().Index()
+	for index, w := range b.waiting {
+		if index <= now {
+			close(w.reached)
+			delete(b.waiting, index)
 		}
 	}
-	clear(b.waiting[len(kept):])
-	b.waiting = kept
-
 	if len(b.readers) == 0 {
 		return
 	}
@@ -115,29 +112,49 @@ func (b *Board) wakeLocked(changes []ledger.Change) {
 // WaitIndex returns when the view contains the log up to index, or with the
 // error of ctx.
 func (b *Board) WaitIndex(ctx context.Context, index uint64) error {
-	b.mu.Lock()
-	if b.View().Index() >= index {
-		b.mu.Unlock()
-		return nil
-	}
-	done := make(chan struct{})
-	b.waiting = append(b.waiting, waiter{index, done})
-	b.mu.Unlock()
-
+	reached, forget := b.Await(index)
 	select {
-	case <-done:
+	case <-reached:
 		return nil
 	case <-ctx.Done():
+		forget()
+		return context.Cause(ctx)
+	}
+}
+
+// Await returns a channel that is closed when the view contains the log up to
+// index. Who gives up waiting must call forget.
+func (b *Board) Await(index uint64) (reached <-chan struct{}, forget func()) {
+	if b.View().Index() >= index {
+		return always, func() {}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for n, w := range b.waiting {
-		if w.done == done {
-			b.waiting = append(b.waiting[:n], b.waiting[n+1:]...)
-			break
-		}
+	if b.View().Index() >= index {
+		return always, func() {}
 	}
-	return context.Cause(ctx)
+	w := b.waiting[index]
+	if w == nil {
+		w = &waiter{reached: make(chan struct{})}
+		b.waiting[index] = w
+	}
+	w.count++
+	return w.reached, func() { b.forget(index, w) }
+}
+
+// always is closed.
+var always = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (b *Board) forget(index uint64, w *waiter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w.count--; w.count == 0 && b.waiting[index] == w {
+		delete(b.waiting, index)
+	}
 }
 
 // A Subscription says when something changed.

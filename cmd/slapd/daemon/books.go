@@ -43,7 +43,7 @@ type books struct {
 // A source is a copy of the ledger that is kept up to date.
 type source interface {
 	View() *ledger.State
-	WaitIndex(ctx context.Context, index uint64) error
+	Await(index uint64) (reached <-chan struct{}, forget func())
 	Subscribe(topics ...ledger.Topic) *view.Subscription
 }
 
@@ -81,31 +81,17 @@ func (b *books) View() *ledger.State {
 func (b *books) WaitIndex(ctx context.Context, index uint64) error {
 	for {
 		s, switched := b.current()
-		if s.View().Index() >= index {
+		reached, forget := s.Await(index)
+		select {
+		case <-reached:
 			return nil
-		}
-		wait, cancel := context.WithCancel(ctx)
-		stop := afterClose(switched, cancel)
-		err := s.WaitIndex(wait, index)
-		stop()
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return err
+		case <-switched:
+			forget()
+		case <-ctx.Done():
+			forget()
+			return context.Cause(ctx)
 		}
 	}
-}
-
-// afterClose calls f when c is closed, unless stop is called first.
-func afterClose(c <-chan struct{}, f func()) (stop func()) {
-	done := make(chan struct{})
-	go func() {
-		select {
-		case <-c:
-			f()
-		case <-done:
-		}
-	}()
-	return sync.OnceFunc(func() { close(done) })
 }
 
 // Subscribe returns a channel that receives a value when something that
@@ -196,10 +182,14 @@ func (b *books) catchUp(ctx context.Context) error {
 }
 
 func (b *books) caughtUp(ctx context.Context, s *seat, switched <-chan struct{}) bool {
-	wait, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer afterClose(switched, cancel)()
-	if err := s.WaitIndex(wait, max(1, b.slice.View().Index())); err != nil {
+	reached, forget := s.Await(max(1, b.slice.View().Index()))
+	select {
+	case <-reached:
+	case <-switched:
+		forget()
+		return false
+	case <-ctx.Done():
+		forget()
 		return false
 	}
 	b.mu.Lock()
@@ -268,13 +258,13 @@ func (b *books) Lead(ctx context.Context, p ledger.Principal, c ledger.Command) 
 // has a seat at the moment.
 type localLog struct{ *books }
 
-// Propose orders a command, where this peer has a seat and leads.
-func (l localLog) Propose(ctx context.Context, command []byte) (uint64, []byte, error) {
+// ProposeAll orders commands, where this peer has a seat and leads.
+func (l localLog) ProposeAll(ctx context.Context, commands [][]byte) (uint64, [][]byte, error) {
 	s := l.Seat()
 	if s == nil {
 		return 0, nil, &consensus.NotLeaderError{}
 	}
-	return s.node.Propose(ctx, command)
+	return s.node.ProposeAll(ctx, commands)
 }
 
 // notLeader says whether err means that this peer does not lead, and who

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
@@ -227,4 +228,17 @@ func (b *books) Close() error {
 		return nil
 	}
 	return s.node.Close()
+}
+
+// afterClose calls f when c is closed, unless stop is called first.
+func afterClose(c <-chan struct{}, f func()) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-c:
+			f()
+		case <-done:
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) })
 }

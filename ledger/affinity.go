@@ -86,6 +86,7 @@ func (s *State) want(i Instance, avoid []ComputerID, release Release, at time.Ti
 		Account:   string(i.Account),
 		Release:   string(i.Release),
 		Strangers: mesh.Open,
+		Kin:       s.kin(i.Account),
 		Filter:    i.Filter,
 		Policy:    i.Policy,
 		Needs:     i.Needs.resources(),

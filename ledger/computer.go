@@ -21,13 +21,24 @@ type Scope string
 // The scopes.
 const (
 	ScopePersonal Scope = "personal" // its owner's
-	ScopeGroup    Scope = "group"    // also others', where isolation is strong enough for strangers
+	ScopeGroup    Scope = "group"    // also those of the projects that its owner is in or is, and of their members
+	ScopeOpen     Scope = "open"     // anyone's, where isolation is strong enough for strangers
 	ScopePublic   Scope = "public"   // anyone's, whatever the isolation
 	ScopeClosed   Scope = "closed"   // nobody's
 )
 
-func (s Scope) valid() bool {
-	return s == ScopePersonal || s == ScopeGroup || s == ScopePublic || s == ScopeClosed
+// checkScope refuses what is no scope of a computer. Before rules 4 group
+// meant what open means.
+func (s *State) checkScope(what string, scope Scope) error {
+	switch {
+	case scope == ScopePersonal, scope == ScopeGroup, scope == ScopePublic, scope == ScopeClosed:
+		return nil
+	case !s.follows(RulesOfGroups):
+		return refuse(ErrInvalid, "%s: scope %.40q: personal, group, public or closed expected", what, string(scope))
+	case scope == ScopeOpen:
+		return nil
+	}
+	return refuse(ErrInvalid, "%s: scope %.40q: personal, group, open, public or closed expected", what, string(scope))
 }
 
 // GradePlain is the grade of a computer that runs partitions as mere

@@ -10,7 +10,7 @@ import (
 // than are held keeps those that are held until they are free.
 type Offer struct {
 	Partitions int               `cbor:"1,keyasint"`
-	Scope      Scope             `cbor:"2,keyasint,omitempty"` // default group
+	Scope      Scope             `cbor:"2,keyasint,omitempty"` // default open; before rules 4, group
 	Labels     map[string]string `cbor:"3,keyasint,omitempty"`
 	Grade      string            `cbor:"4,keyasint,omitempty"`
 	Arch       string            `cbor:"5,keyasint,omitempty"`
@@ -34,12 +34,14 @@ func (c Offer) decide(s *State, x Context) ([]Event, error) {
 		return nil, refuse(ErrForbidden, "offer: %s has the role %s", peer.Name, peer.Role)
 	}
 	if c.Scope == "" {
-		c.Scope = ScopeGroup
+		if c.Scope = ScopeGroup; s.follows(RulesOfGroups) {
+			c.Scope = ScopeOpen
+		}
 	}
 	if c.Name == "" {
 		c.Name = peer.Name
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(s); err != nil {
 		return nil, err
 	}
 	now := Computer{
@@ -69,15 +71,16 @@ func (c Offer) decide(s *State, x Context) ([]Event, error) {
 	return []Event{Offered{now}}, nil
 }
 
-func (c Offer) check() error {
+func (c Offer) check(s *State) error {
 	switch {
 	case c.Partitions < 0 || c.Partitions > MaxPartitions:
 		return refuse(ErrInvalid, "offer: %d partitions, 0 to %d expected", c.Partitions, MaxPartitions)
 	case c.Cores > MaxCores || c.Memory < 0 || c.Disk < 0 || c.Bandwidth < 0 || c.Bandwidth > MaxNeed:
 		return refuse(ErrInvalid, "offer: %d thousandths of a core, %d bytes of memory, %d of disk, %d bits per second: at most %d and %d, not negative",
 			c.Cores, c.Memory, c.Disk, c.Bandwidth, MaxCores, int64(MaxNeed))
-	case !c.Scope.valid():
-		return refuse(ErrInvalid, "offer: scope %q: personal, group, public or closed expected", c.Scope)
+	}
+	if err := s.checkScope("offer", c.Scope); err != nil {
+		return err
 	}
 	if err := checkName("computer name", c.Name, MaxName); err != nil {
 		return err

@@ -83,8 +83,10 @@ func (c SetComputer) decide(s *State, x Context) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Scope != "" && !c.Scope.valid() {
-		return nil, refuse(ErrInvalid, "set computer %s: scope %.40q: personal, group, public or closed expected", was.title(), string(c.Scope))
+	if c.Scope != "" {
+		if err := s.checkScope("set computer "+was.title(), c.Scope); err != nil {
+			return nil, err
+		}
 	}
 	owners := Settings{Scope: was.Settings.Scope, Labels: maps.Clone(was.Settings.Labels)}
 	if c.Reset {

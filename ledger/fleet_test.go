@@ -48,7 +48,7 @@ func randomFleet(r *rand.Rand, p Principal, id ComputerID) (Principal, Command) 
 	case 5, 6, 7, 8, 9, 10, 11:
 		return p, GiveComputer{id, AccountName(pick("ann", "bob", "nobody"))}
 	}
-	c := SetComputer{Computer: id, Scope: Scope(pick("", "", "group", "public", "x")), Reset: r.IntN(3) == 0}
+	c := SetComputer{Computer: id, Scope: Scope(pick("", "", "group", "open", "public", "x")), Reset: r.IntN(3) == 0}
 	if r.IntN(2) == 0 {
 		c.Labels = map[string]string{pick("country", "site"): pick("", "FR", "x\n")}
 	}

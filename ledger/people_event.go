@@ -136,11 +136,15 @@ func (e RulesRaised) about() subject { return subject{} }
 func (e RulesRaised) evolve(s *State) {
 	mesh, _ := s.Mesh()
 	billed := s.bills()
+	was := mesh.Rules
 	mesh.Rules = e.Rules
 	s.setMesh(mesh)
 	s.keepSecret(e.Secret)
 	if !billed && s.bills() {
 		s.openCharges()
+	}
+	if e.Rules >= RulesOfGroups && was < RulesOfGroups {
+		s.openScopes()
 	}
 }
 

@@ -81,11 +81,15 @@ func TestQuote(t *testing.T) {
 // TestQuotesHold: at random points of a random history, a quote is what the
 // request at once does.
 func TestQuotesHold(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 11))
-	w := newWorld(t)
+	const each = 1500 // commands of one history
+	var r *rand.Rand
+	var w *world
 	placed := 0
-	for step := range 6000 {
-		p, c := randomCommand(r, w, step)
+	for step := range 5 * each {
+		if step%each == 0 {
+			r, w = rand.New(rand.NewPCG(uint64(step), 11)), newWorld(t)
+		}
+		p, c := randomCommand(r, w, step%each)
 		w.at = w.at.Add(time.Duration(r.IntN(10)-1) * time.Second)
 		request, ok := c.(Request)
 		if !ok {

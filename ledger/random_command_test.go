@@ -46,7 +46,7 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 		return p, Admit{nil, true, PeerID(id), publicKeyOf(id), "x"}
 	case n < 22:
 		return p, Offer{
-			Partitions: r.IntN(8), Scope: Scope(pick("", "", "personal", "closed", "public")), Grade: pick("plain", "sandbox"), Labels: map[string]string{"country": pick("FR", "DE")},
+			Partitions: r.IntN(8), Scope: Scope(pick("", "", "personal", "closed", "public", "group")), Grade: pick("plain", "sandbox"), Labels: map[string]string{"country": pick("FR", "DE")},
 			Cores: uint32(1000 * r.IntN(4)), Memory: int64(r.IntN(6)) << 30, Disk: int64(r.IntN(3)) << 40, Bandwidth: int64(r.IntN(3)) * 1e8,
 		}
 	case n < 26:

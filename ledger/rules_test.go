@@ -77,3 +77,35 @@ func TestNewerThanRules(t *testing.T) {
 type fromTomorrow struct{ Rename }
 
 func (fromTomorrow) rules() uint64 { return CurrentRules + 1 }
+
+// TestOpenScopes: what nobody said of a computer stays when group begins to
+// mean the projects of its owner.
+func TestOpenScopes(t *testing.T) {
+	w := given(t, "system found home ann p1\np1 token t1 computer bob 3\np1 admit p2 t1\np1 admit p3 t1\np1 admit p4 t1\n")
+	mesh, _ := w.Mesh()
+	mesh.Rules = RulesOfProjects
+	w.setMesh(mesh)
+	for _, id := range []PeerID{"p1", "p2", "p3", "p4"} {
+		w.mustAsk(AsPeer(id), Offer{Partitions: 1})
+	}
+	w.mustAsk(AsPeer("p1"), SetComputer{Computer: "p2", Labels: map[string]string{"country": "FR"}})
+	w.mustAsk(AsPeer("p1"), SetComputer{Computer: "p3", Scope: ScopeGroup})
+	w.mustAsk(AsPeer("p4"), Offer{Partitions: 1, Scope: ScopePersonal})
+	if _, err := w.ask(AsPeer("p1"), SetComputer{Computer: "p1", Scope: ScopeOpen}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a scope of newer rules: %v", err)
+	}
+	w.mustAsk(System(), RaiseRules{CurrentRules, testSecret})
+	for id, want := range map[ComputerID]Scope{"p1": ScopeOpen, "p2": ScopeOpen, "p3": ScopeGroup, "p4": ScopePersonal} {
+		c, _ := w.Computer(id)
+		if c.Scope != want {
+			t.Errorf("%s is %s, want %s", id, c.Scope, want)
+		}
+	}
+	w.mustAsk(AsPeer("p1"), SetComputer{Computer: "p3", Reset: true})
+	if c, _ := w.Computer("p3"); c.Scope != ScopeOpen {
+		t.Errorf("p3 says itself that it is %s", c.Scope)
+	}
+	if err := w.check(); err != nil {
+		t.Error(err)
+	}
+}

@@ -111,6 +111,7 @@ func (s *State) place(c Computer) {
 		Public: c.Scope == ScopePublic,
 		Weak:   c.Grade == GradePlain,
 		Only:   c.Scope == ScopePersonal,
+		Kin:    c.Scope == ScopeGroup && s.follows(RulesOfGroups),
 		Closed: c.Scope == ScopeClosed,
 		Silent: c.State != ComputerOnline,
 		Host:   c.Host,

@@ -31,7 +31,7 @@ type Owners interface {
 // keeps its value.
 type ComputerInput struct {
 	Computer string            `json:"computer,omitempty" maxLength:"128" doc:"id or name; that of the asked peer, if not given"`
-	Scope    string            `json:"scope,omitempty" enum:"personal,group,public,closed" doc:"whose instances it takes: its owner's; others' too, where isolation is strong enough; anyone's; nobody's"`
+	Scope    string            `json:"scope,omitempty" enum:"personal,group,open,public,closed" doc:"whose instances it takes: its owner's; also those of its owner's projects and their members; anyone's, where isolation is strong enough; anyone's; nobody's"`
 	Labels   map[string]string `json:"labels,omitempty" doc:"an empty value removes a label"`
 	Reset    bool              `json:"reset,omitempty" doc:"begin with what the computer says itself"`
 }
@@ -64,12 +64,12 @@ type OwnerShare struct {
 }
 
 // Scopes are whose instances a computer may take.
-var Scopes = []string{"personal", "group", "public", "closed"}
+var Scopes = []string{"personal", "group", "open", "public", "closed"}
 
 // Check refuses what no implementation could accept.
 func (in ComputerInput) Check() error {
 	if in.Scope != "" && !slices.Contains(Scopes, in.Scope) {
-		return Errorf(ErrInvalid, "set computer: scope %.40q: personal, group, public or closed expected", in.Scope)
+		return Errorf(ErrInvalid, "set computer: scope %.40q: personal, group, open, public or closed expected", in.Scope)
 	}
 	if len(in.Labels) > maxFilter {
 		return Errorf(ErrInvalid, "set computer: %d labels are more than %d", len(in.Labels), maxFilter)

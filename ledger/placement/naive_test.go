@@ -21,6 +21,9 @@ type fleet struct {
 func (f fleet) fits(c placement.Candidate, w placement.Want) bool {
 	open := c.Free > 0 && !c.Closed && !c.Silent && !c.Drained && !c.Retired
 	allowed := c.Owner == w.Account || !c.Only && (!w.Strangers || !c.Weak || c.Public)
+	if c.Kin && c.Owner != w.Account {
+		allowed = !c.Only && w.Kin != nil && w.Kin(c.Owner)
+	}
 	room := func(has, reserved, needs int64) bool { return needs == 0 || has == 0 || needs <= has-reserved }
 	return open && allowed && f.meets(c, w) && (w.MaxPrice == 0 || c.Price(&w)+w.Besides <= w.MaxPrice) &&
 		room(c.Capacity.Cores, c.Reserved.Cores, w.Needs.Cores) &&
@@ -139,12 +142,12 @@ func (r source) country() string { return r.pick("FR", "DE", "JP") }
 
 func (r source) candidate(id string) placement.Candidate {
 	c := placement.Candidate{
-		ID: id, Name: r.pick("n1", "n2", id), Owner: r.pick("ann", "bob"), Free: r.IntN(5), Used: r.IntN(5),
+		ID: id, Name: r.pick("n1", "n2", id), Owner: r.pick("ann", "bob", "ann", "bob", "eve"), Free: r.IntN(5), Used: r.IntN(5),
 		Grade: r.pick("plain", "sandbox"), Arch: r.pick("amd64", "arm64"), Host: r.pick("", "", "h1", "h2"),
 		Labels:   map[string]string{"country": r.country(), "network": r.pick("n1", "n2", "n3"), "gpus": r.pick("0", "1", "2", "no")},
 		Capacity: placement.Resources{Cores: int64(r.IntN(5)) * 1000, Memory: int64(r.IntN(9)) << 30, Disk: int64(r.IntN(9)) << 30, Bandwidth: int64(r.IntN(4)) * 1e8},
 		Rates:    placement.Rates{Partition: 1e6 * int64(r.IntN(4)), Memory: 1e6 * int64(r.IntN(3)), Disk: 1e6 * int64(r.IntN(2))},
-		Public:   r.chance(3), Weak: r.chance(3), Only: r.chance(5), Closed: r.chance(9), Silent: r.chance(9), Drained: r.chance(9), Retired: r.chance(20),
+		Public:   r.chance(3), Weak: r.chance(3), Only: r.chance(5), Kin: r.chance(4), Closed: r.chance(9), Silent: r.chance(9), Drained: r.chance(9), Retired: r.chance(20),
 	}
 	if r.chance(2) {
 		c.Reserved = placement.Resources{Cores: int64(r.IntN(3)) * 500, Memory: int64(r.IntN(5)) << 30, Disk: int64(r.IntN(3)) << 30, Bandwidth: int64(r.IntN(3)) * 5e7}
@@ -159,6 +162,9 @@ func (r source) want(id func() string) placement.Want {
 	w := placement.Want{
 		Reference: "x", Account: r.pick("ann", "bob"), Release: r.pick("web", "db"), Strangers: r.chance(2), Filter: map[string]string{},
 		Policy: placement.Policy(r.pick("", "default", "pack", "spread", "cheapest")),
+	}
+	if r.chance(3) {
+		w.Kin = func(owner string) bool { return owner == "eve" || w.Account == "ann" }
 	}
 	if r.chance(2) {
 		w.Filter["country"] = r.country()

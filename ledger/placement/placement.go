@@ -155,6 +155,7 @@ type Candidate struct {
 	Public  bool // takes anyone's, whatever its grade
 	Weak    bool // its grade is too low for strangers
 	Only    bool // takes its owner's only
+	Kin     bool // takes those of its owner and of its owner's kin only
 	Closed  bool // takes nobody's
 	Drained bool // takes no new ones
 	Retired bool // … for good
@@ -210,6 +211,7 @@ type Want struct {
 	Account   string            // who asks
 	Release   string            // digest; a computer that has built it is preferred
 	Strangers bool              // accounts do not know one another
+	Kin       func(string) bool // whether an owner is kin of the account; nil: none is. Asked once for each
 	Filter    map[string]string // all must be equal: labels, computer, grade, arch
 	Expr      *Expr             // must hold as well
 	Avoid     []string          // computers that are chosen only if no other will do

@@ -79,6 +79,7 @@ var causes = [clauses]string{
 	retired:             "retired",
 	drained:             "drained",
 	closed:              "closed",
+	groups:              "for their owners' projects only",
 	owners:              "for their owners only",
 	weak:                "not isolated enough for strangers",
 	notNear:             "not near enough",

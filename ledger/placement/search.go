@@ -17,8 +17,9 @@ type search struct {
 	only   map[string]bool // nil: any
 	sites  map[string]bool // nil: any
 	not    apart
-	beside map[string]int // per computer
-	shares map[string]int // the same per site
+	kin    map[string]bool // owners that were asked for
+	beside map[string]int  // per computer
+	shares map[string]int  // the same per site
 	rows   map[string]*siteRow
 	recent *siteRow
 
@@ -144,6 +145,7 @@ const (
 	drained
 	closed
 	owners
+	groups
 	weak
 	notNear
 	notApart
@@ -176,6 +178,10 @@ func (s *search) unfit(e *entry) cause {
 		return drained
 	case stranger && e.Only:
 		return owners
+	case stranger && e.Kin:
+		if !s.isKin(e.Owner) {
+			return groups
+		}
 	case stranger && w.Strangers && e.Weak && !e.Public:
 		return weak
 	}
@@ -198,6 +204,22 @@ func (s *search) unfit(e *entry) cause {
 		return dear
 	}
 	return fine
+}
+
+// isKin reports whether an owner is kin of who wants.
+func (s *search) isKin(owner string) bool {
+	if s.want.Kin == nil {
+		return false
+	}
+	yes, asked := s.kin[owner]
+	if !asked {
+		if s.kin == nil {
+			s.kin = make(map[string]bool)
+		}
+		yes = s.want.Kin(owner)
+		s.kin[owner] = yes
+	}
+	return yes
 }
 
 // mismatch returns why e cannot take what is wanted even if it had room.

@@ -28,13 +28,14 @@ func computerVerb() *verb {
 func setComputerVerb() *verb {
 	return &verb{
 		name: "set", args: "[COMPUTER]", max: 1, brief: "say whose instances a computer takes, and its labels",
-		about: "The scope says whose instances it takes: personal is its owner's, group also others' where isolation is\n" +
-			"strong enough for strangers, public anyone's, closed nobody's. What is said here holds over what the\n" +
+		about: "The scope says whose instances it takes: personal is its owner's; group also those of the projects that its\n" +
+			"owner is in, and of their members; open anyone's, where isolation is strong enough for strangers (what\n" +
+			"holds if nothing is said); public anyone's; closed nobody's. What is said here holds over what the\n" +
 			"computer says itself (slapd run --label), also after it restarts.\n" +
 			"What is not named keeps its value. A label without a value is removed.",
 		options: func() []cli.Flag {
 			return []cli.Flag{
-				&cli.StringFlag{Name: "scope", Usage: "`SCOPE` is personal, group, public or closed"},
+				&cli.StringFlag{Name: "scope", Usage: "`SCOPE` is personal, group, open, public or closed"},
 				&cli.StringSliceFlag{Name: "label", Usage: "set label `NAME=VALUE`, or remove it with NAME=; may be repeated"},
 				&cli.BoolFlag{Name: "reset", Usage: "begin with what the computer says itself"},
 			}
@@ -43,7 +44,7 @@ func setComputerVerb() *verb {
 		run: func(ctx context.Context, i *invocation) error {
 			in := protocol.ComputerInput{Computer: i.first(), Scope: i.String("scope"), Reset: i.Bool("reset")}
 			if in.Scope != "" && !slices.Contains(protocol.Scopes, in.Scope) {
-				return usagef("--scope %s: personal, group, public or closed", in.Scope)
+				return usagef("--scope %s: personal, group, open, public or closed", in.Scope)
 			}
 			var err error
 			if in.Labels, err = i.settings("label"); err != nil {

@@ -14,8 +14,9 @@ const ExecProtocol = "slapd-exec/1"
 // A FrameKind says what a frame carries. The numbers are part of the wire.
 type FrameKind byte
 
-// The kinds of frames. The client sends start once, then stdin and stdin-end;
-// the peer sends stdout, stderr and ping, then exit or error once.
+// The kinds of frames. In an exec the client sends start once, then stdin and
+// stdin-end; the peer sends stdout, stderr and ping, then exit or error once.
+// On a connection both sides send data, then end or reset.
 const (
 	FrameStart    FrameKind = 1 // JSON of ExecInput
 	FrameStdin    FrameKind = 2
@@ -25,6 +26,9 @@ const (
 	FrameExit     FrameKind = 6 // decimal exit code
 	FrameError    FrameKind = 7 // JSON of Problem
 	FramePing     FrameKind = 8 // empty; shows who is gone
+	FrameData     FrameKind = 9
+	FrameEnd      FrameKind = 10 // empty; no more data comes
+	FrameReset    FrameKind = 11 // empty; the connection broke
 )
 
 // MaxFrame bounds the bytes that one frame carries.
@@ -33,7 +37,7 @@ const MaxFrame = 64 << 10
 // frameHeader is the kind, then the length, big-endian.
 const frameHeader = 5
 
-// A Frame is one message of an exec. On the wire it is its kind in one byte,
+// A Frame is one message of an exec or a piece of a connection. On the wire it is its kind in one byte,
 // the length of its data in four, and the data.
 type Frame struct {
 	Kind FrameKind
@@ -48,7 +52,7 @@ func ReadFrame(r io.Reader) (Frame, error) {
 		return Frame{}, err
 	}
 	kind, size := FrameKind(head[0]), binary.BigEndian.Uint32(head[1:])
-	if kind < FrameStart || kind > FramePing {
+	if kind < FrameStart || kind > FrameReset {
 		return Frame{}, fmt.Errorf("read frame: unknown kind %d", kind)
 	}
 	if size > MaxFrame {

@@ -181,6 +181,12 @@ type LogQuery struct {
 	Service string // only this one; "" is all
 }
 
+// A ConnectInput says to which port of an instance.
+type ConnectInput struct {
+	// Port is its name, or its number. "" is the only one.
+	Port string `json:"port,omitempty" maxLength:"64"`
+}
+
 // An ExecInput is a program to run inside a partition.
 type ExecInput struct {
 	Argv []string `json:"argv" minItems:"1" maxItems:"1024"`

@@ -118,4 +118,9 @@ type Sessions interface {
 	// code. It reads stdin until its end, or until the program has ended; a
 	// read that blocks then is left to the caller. A nil stdin is empty.
 	Exec(ctx context.Context, ref Ref, in ExecInput, stdin io.Reader, stdout, stderr io.Writer) (int, error)
+
+	// Connect connects to a port of the instance, wherever it runs. It returns
+	// once the instance has accepted. ctx bounds that, not the connection,
+	// which the caller closes.
+	Connect(ctx context.Context, ref Ref, in ConnectInput) (Conn, error)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -28,7 +27,7 @@ const (
 // A Config says how a manager reaches others. Dial is required.
 type Config struct {
 	// Dial opens a stream of mesh.KindTunnel to a peer.
-	Dial func(ctx context.Context, peer mesh.PeerID) (net.Conn, error)
+	Dial Dialer
 	// Local reports whether a peer shares this computer's loopback, as this
 	// peer itself does: its instances answer at their addresses already, and
 	// a listener there would take the address away from a restarting one.
@@ -233,7 +232,7 @@ func (e *entrance) carry(ctx context.Context, c net.Conn) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { reset(stream) })()
-	splice(c, &answered{Conn: stream}, nil)
+	splice(c, stream, nil)
 	return nil
 }
 
@@ -242,47 +241,5 @@ func (e *entrance) carry(ctx context.Context, c net.Conn) error {
 func (e *entrance) dial(ctx context.Context, peer mesh.PeerID) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
-	ask, err := encodeHeader(e.address)
-	if err != nil {
-		return nil, err
-	}
-	stream, err := e.manager.config.Dial(ctx, peer)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := stream.Write(ask); err != nil {
-		reset(stream)
-		return nil, err
-	}
-	return stream, nil
+	return open(ctx, e.manager.config.Dial, peer, Want{Address: e.address})
 }
-
-// answered is a stream whose first byte is the host's answer.
-type answered struct {
-	net.Conn
-	heard bool // owned by the reader
-}
-
-// Read fails if the answer is no.
-func (a *answered) Read(p []byte) (int, error) {
-	if !a.heard {
-		var answer [1]byte
-		if _, err := io.ReadFull(a.Conn, answer[:]); err != nil {
-			return 0, fmt.Errorf("tunnel: no answer: %w", err)
-		}
-		if answer[0] != answerYes {
-			if err, ok := errAnswer[answer[0]]; ok {
-				return 0, err
-			}
-			return 0, fmt.Errorf("tunnel: unknown answer %d", answer[0])
-		}
-		a.heard = true
-	}
-	return a.Conn.Read(p)
-}
-
-// CloseWrite is that of the stream.
-func (a *answered) CloseWrite() error { return closeWrite(a.Conn) }
-
-// Reset is that of the stream.
-func (a *answered) Reset() { reset(a.Conn) }

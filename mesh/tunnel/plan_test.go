@@ -37,11 +37,11 @@ func ExamplePlan() {
 
 func FuzzHeader(f *testing.F) {
 	for _, a := range []string{"127.64.0.1:3306", "127.127.255.255:1"} {
-		data, err := tunnel.EncodeHeader(netip.MustParseAddrPort(a))
+		data, err := tunnel.EncodeHeader(tunnel.Want{Address: netip.MustParseAddrPort(a)})
 		if err != nil {
 			f.Fatal(err)
 		}
-		if got, err := tunnel.ReadHeader(bytes.NewReader(data)); err != nil || got.String() != a {
+		if got, err := tunnel.ReadHeader(bytes.NewReader(data)); err != nil || got.Address.String() != a {
 			f.Fatal(got, err)
 		}
 		f.Add(data)
@@ -50,7 +50,8 @@ func FuzzHeader(f *testing.F) {
 	f.Add([]byte("\xff\xff"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a, err := tunnel.ReadHeader(bytes.NewReader(data))
+		want, err := tunnel.ReadHeader(bytes.NewReader(data))
+		a := want.Address
 		if err == nil && (!tunnel.Network.Contains(a.Addr()) || a.Port() == 0) {
 			t.Errorf("%x: %s", data, a)
 		}
@@ -59,7 +60,7 @@ func FuzzHeader(f *testing.F) {
 
 func TestHeaderRefusesOtherAddresses(t *testing.T) {
 	for _, a := range []string{"127.0.0.1:22", "10.0.0.1:80", "127.64.0.1:0", "[::1]:80", "127.128.0.1:1"} {
-		data, err := tunnel.EncodeHeader(netip.MustParseAddrPort(a))
+		data, err := tunnel.EncodeHeader(tunnel.Want{Address: netip.MustParseAddrPort(a)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,9 +26,10 @@ const (
 // A ServeConfig says whom the hosting end lets connect to what. Authorize is
 // required.
 type ServeConfig struct {
-	// Authorize decides whether a peer may connect to an address. It must
-	// refuse whatever is not the address of an instance of this computer.
-	Authorize func(peer mesh.PeerID, address netip.AddrPort) error
+	// Authorize decides whether a peer may have what it wants. It must refuse
+	// whatever is not the address of an instance of this computer, and believe
+	// nothing that the peer says of itself.
+	Authorize func(peer mesh.PeerID, want Want) error
 	// Dial connects to an instance of this computer. Default: TCP.
 	Dial func(ctx context.Context, address netip.AddrPort) (net.Conn, error)
 	// Count returns where the bytes that are carried to and from an address
@@ -125,14 +126,15 @@ func (s *server) connect(ctx context.Context, stream net.Conn) (_ net.Conn, addr
 	ctx, cancel := context.WithTimeout(ctx, greeting)
 	defer cancel()
 	inTime := context.AfterFunc(ctx, func() { reset(stream) })
-	address, err = readHeader(stream)
+	want, err := readHeader(stream)
+	address = want.Address
 	if !inTime() {
 		return nil, address, answerMalformed, context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, address, answerMalformed, err
 	}
-	if err := s.config.Authorize(peer, address); err != nil {
+	if err := s.config.Authorize(peer, want); err != nil {
 		return nil, address, answerForbidden, err
 	}
 	if !s.open.enter(peer) {

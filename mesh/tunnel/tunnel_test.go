@@ -87,11 +87,11 @@ func newRig(tb testing.TB, change func(*tunnel.Config, *tunnel.ServeConfig)) *ri
 	port := netip.MustParseAddrPort(r.instance.Addr().String()).Port()
 	r.address = netip.AddrPortFrom(netip.MustParseAddr("127.64.99.1"), port)
 	serve := tunnel.ServeConfig{
-		Authorize: func(peer mesh.PeerID, a netip.AddrPort) error {
+		Authorize: func(peer mesh.PeerID, want tunnel.Want) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			if peer != user.Self() || a != r.address {
-				return fmt.Errorf("%s at %s: not expected", peer, a)
+			if peer != user.Self() || want.Address != r.address {
+				return fmt.Errorf("%s at %s: not expected", peer, want.Address)
 			}
 			return r.refuse
 		},

@@ -116,7 +116,7 @@ func receive(conn io.Reader, stdout, stderr io.Writer) (int, error) {
 			}
 			return 0, p.Err()
 		case protocol.FramePing:
-		case protocol.FrameStart, protocol.FrameStdin, protocol.FrameStdinEnd:
+		case protocol.FrameStart, protocol.FrameStdin, protocol.FrameStdinEnd, protocol.FrameData, protocol.FrameEnd, protocol.FrameReset:
 			err = fmt.Errorf("frame of kind %d from the peer", f.Kind)
 		}
 		if err != nil {

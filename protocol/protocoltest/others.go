@@ -3,8 +3,10 @@ package protocoltest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,6 +186,41 @@ func (c *caller) Logs(ctx context.Context, ref protocol.Ref, q protocol.LogQuery
 		_ = w.Close()
 	}()
 	return r, nil
+}
+
+// Connect implements [protocol.Sessions]. Each port sends back what it is sent,
+// until that is the word reset.
+func (c *caller) Connect(ctx context.Context, ref protocol.Ref, in protocol.ConnectInput) (protocol.Conn, error) {
+	i, err := c.Instance(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := i.Port(in.Port); err != nil {
+		return nil, err
+	}
+	here, there := net.Pipe()
+	go echo(protocol.Framed(there, there))
+	return protocol.Framed(here, here), nil
+}
+
+func echo(c protocol.Conn) {
+	buffer := make([]byte, protocol.MaxFrame)
+	for {
+		n, err := c.Read(buffer)
+		if err == nil && strings.TrimSpace(string(buffer[:n])) != "reset" {
+			_, err = c.Write(buffer[:n])
+		}
+		switch {
+		case strings.TrimSpace(string(buffer[:n])) == "reset" || err != nil && !errors.Is(err, io.EOF):
+			c.Reset()
+			return
+		case err != nil:
+			_ = c.CloseWrite()
+			_, _ = c.Read(buffer) // until the other end has closed
+			_ = c.Close()
+			return
+		}
+	}
 }
 
 // Exec implements [protocol.Sessions]. It knows the programs cat, false, echo,

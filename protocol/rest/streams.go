@@ -34,6 +34,16 @@ func (s *Server) streams() {
 		Parameters: []*huma.Param{reference, account, parameter("header", "Upgrade", "string", protocol.ExecProtocol)},
 		Responses:  map[string]*huma.Response{"101": {Description: "Frames: a kind byte, a 32-bit big-endian length, data"}},
 	}, s.exec)
+	s.direct(huma.Operation{
+		OperationID: "connect", Method: http.MethodPost, Path: "/v1/instances/{reference}/connect", Tags: []string{"sessions"},
+		Summary: "Connect to a port of an instance, wherever it runs; upgrades to " + protocol.ConnectProtocol,
+		Parameters: []*huma.Param{
+			reference, account,
+			parameter("query", "port", "string", "its name or number; the only one, if not given"),
+			parameter("header", "Upgrade", "string", protocol.ConnectProtocol),
+		},
+		Responses: map[string]*huma.Response{"101": {Description: "Frames: a kind byte (9 data, 10 end, 11 reset), a 32-bit big-endian length, data"}},
+	}, s.connect)
 }
 
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) error {

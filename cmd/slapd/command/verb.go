@@ -72,7 +72,7 @@ func root() *verb {
 			tokenVerb(), userVerb(), projectVerb(), supplyVerb(),
 			requestVerb(), quoteVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
 			renameVerb(), bangVerb(), moveVerb(),
-			logsVerb(), execVerb(),
+			logsVerb(), execVerb(), connectVerb(),
 			priceVerb(), statementVerb(), payVerb(), limitVerb(), reviewVerb(), termsVerb(), invoiceVerb(), ledgerVerb(),
 			leaveVerb(), versionVerb(),
 		},

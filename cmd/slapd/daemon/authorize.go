@@ -10,6 +10,7 @@ import (
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/tunnel"
 	"github.com/slapmesh/slapmesh/protocol"
 	"github.com/slapmesh/slapmesh/protocol/rest"
 )
@@ -37,18 +38,34 @@ func (d *Daemon) revoked(peer mesh.PeerID) bool {
 }
 
 // authorizeTunnel decides whether a peer may reach an address of this
-// computer.
-func (d *Daemon) authorizeTunnel(peer mesh.PeerID, to netip.AddrPort) error {
-	return mayReach(d.books.View(), ledger.ComputerID(d.mesh.Self()), peer, to)
+// computer: as the ledger says of the peer, or by a ticket.
+func (d *Daemon) authorizeTunnel(peer mesh.PeerID, want tunnel.Want) error {
+	v, self := d.books.View(), ledger.ComputerID(d.mesh.Self())
+	if len(want.Ticket) == 0 {
+		return mayReach(v, self, peer, want.Address)
+	}
+	if _, err := published(v, self, want.Address); err != nil {
+		return err
+	}
+	return checkTicket(v, d.mesh.ID(), want, peer, d.cfg.Clock())
+}
+
+// published returns the instance of the computer that publishes the address.
+func published(v *ledger.State, computer ledger.ComputerID, to netip.AddrPort) (ledger.Instance, error) {
+	i, ok := v.InstanceAt(to.Addr())
+	if !ok || i.Computer != computer || !publishes(i, to.Port()) {
+		return i, errors.New("no instance of this computer publishes the address")
+	}
+	return i, nil
 }
 
 // mayReach refuses all but the address of an instance of the computer, on a
 // port that it published, for peers of the account whose it is, of those who
 // may do more than look in that project, and for operators.
 func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, to netip.AddrPort) error {
-	i, ok := v.InstanceAt(to.Addr())
-	if !ok || i.Computer != computer || !publishes(i, to.Port()) {
-		return errors.New("no instance of this computer publishes the address")
+	i, err := published(v, computer, to)
+	if err != nil {
+		return err
 	}
 	p, ok := v.Peer(ledger.PeerID(peer))
 	if !ok || p.Revoked || p.Account != i.Account && !p.Operator && !uses(v, p.Account, i.Account) {

@@ -217,6 +217,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	d.rpc = newRPC(d.mesh, d.log.With("part", "rpc"))
 	d.serveAdmission()
 	d.serveSeating()
+	d.serveTickets()
 	d.loops = append(d.loops, loop{"mesh", d.mesh.Run}, loop{"rpc", d.rpc.Run})
 	_ = ctx
 	return nil

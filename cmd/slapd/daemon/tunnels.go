@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -17,9 +16,7 @@ import (
 // and what other peers may reach here.
 func (d *Daemon) openTunnels(context.Context) (err error) {
 	d.tunnels, err = tunnel.New(tunnel.Config{
-		Dial: func(ctx context.Context, peer mesh.PeerID) (net.Conn, error) {
-			return d.mesh.Dial(ctx, peer, mesh.KindTunnel)
-		},
+		Dial:  d.dialTunnel,
 		Local: func(peer mesh.PeerID) bool { return peer == d.mesh.Self() },
 		Log:   d.log.With("part", "tunnels"),
 	})

@@ -220,7 +220,11 @@ func (s *links) dialVirtual(ctx context.Context, id PeerID) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", id.Short(), err)
 	}
-	return s.adopted(&link{conn: c, dialled: true, virtual: true})
+	l, err := s.adopted(&link{conn: c, dialled: true, virtual: true})
+	if err == nil {
+		s.spawn(func() { s.paths.punch(s.ctx, l) })
+	}
+	return l, err
 }
 
 func (s *links) adopted(l *link) (*link, error) {

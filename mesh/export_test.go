@@ -17,6 +17,8 @@ var (
 	Candidates      = candidates
 	SeenDatagram    = seenDatagram
 	ParseSeen       = parseSeen
+	MakeSignal      = makeSignal
+	ParseSignal     = parseSignal
 )
 
 // ParseJoinRequest reads a request as the door does.

@@ -215,3 +215,17 @@ func FuzzSeen(f *testing.F) {
 		}
 	})
 }
+
+func FuzzSignal(f *testing.F) {
+	key := []byte("a key that both ends know")
+	seeds(f, mesh.MakeSignal(key, 1, 7))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		kind, number, ok := mesh.ParseSignal(key, data)
+		if ok && !bytes.Equal(mesh.MakeSignal(key, kind, number), data) {
+			t.Errorf("%x is read as %d, %d", data, kind, number)
+		}
+		if _, _, ok := mesh.ParseSignal([]byte("another key"), data); ok {
+			t.Errorf("%x proves anything", data)
+		}
+	})
+}

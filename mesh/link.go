@@ -33,7 +33,7 @@ const (
 	// missedPings is how many unanswered probes end a connection.
 	missedPings = 3
 	// missedPingsVirtual is the same where another way may be found meanwhile.
-	missedPingsVirtual = 15
+	missedPingsVirtual = 30
 	// keepAlive is how long a connection that is kept may be silent: less than
 	// translators remember it.
 	keepAlive = 15 * time.Second
@@ -51,6 +51,7 @@ type link struct {
 	kept    atomic.Int32 // uses that want it kept alive, without waiting for answers
 	retired atomic.Bool  // new streams go over a newer connection
 	virtual bool         // it runs through the switchboard
+	punched bool         // it is an ordinary one through a hole that was made
 	dialled bool         // by this peer
 
 	// owned by links.probe

@@ -150,6 +150,10 @@ func (s *links) adopt(l *link) *link {
 	if own := s.wall.leaf().NotAfter; own.Before(l.expires) {
 		l.expires = own
 	}
+	if at, ok := addrPortOf(l.conn.RemoteAddr()); ok && !l.virtual {
+		d, _, _ := s.book.lookup(l.peer)
+		l.punched = len(d.Relays) > 0 && s.paths.reach.hidden() && s.paths.throughHole(l.peer, at)
+	}
 	removed := s.wall.revoked(l.peer)
 	s.mu.Lock()
 	if s.closed || removed {
@@ -191,7 +195,11 @@ func (s *links) adopt(l *link) *link {
 // noteReached writes down that a connection to a peer works, and how.
 func (s *links) noteReached(l *link) {
 	if !l.virtual {
-		s.book.reached(l.peer, l.conn.RemoteAddr().String(), PathDirect, "")
+		how := PathDirect
+		if l.punched {
+			how = PathPunched
+		}
+		s.book.reached(l.peer, l.conn.RemoteAddr().String(), how, "")
 		return
 	}
 	if w := s.paths.present(l.peer); w != nil {

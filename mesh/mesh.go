@@ -68,13 +68,13 @@ func Open(c Config) (*Mesh, error) {
 	entrance := &door{wall: w, book: m.book, admitter: c.Admitter, meshName: c.Credentials.MeshName, log: c.Log, slots: make(chan struct{}, joinsAtOnce)}
 	m.paths = &paths{
 		links: m.links, board: m.board, reach: newReach(c.Clock), open: m.streams.openOn,
-		log: c.Log, peers: map[PeerID]*pathway{},
+		log: c.Log, peers: map[PeerID]*pathway{}, signals: map[switchboard.Label]*punch{}, punched: map[PeerID]time.Time{},
 	}
 	if !c.NoRelay {
 		m.paths.desk = relay.NewDesk(c.Relay, c.Clock)
 	}
 	m.paths.reach.at(m.ownAddresses())
-	m.links.paths = m.paths
+	m.links.paths, m.board.OnSignal = m.paths, m.paths.onSignal
 	m.links.onStream, m.links.onRemoved = m.streams.accept, c.Removed
 	m.links.onJoin = func(q *quic.Conn) { entrance.serve(ctx, q) }
 	if err := m.start(); err != nil {

@@ -34,8 +34,11 @@ type paths struct {
 	open  func(context.Context, *link, Kind, *atomic.Int32) (net.Conn, error) // a stream
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	peers map[PeerID]*pathway
+	mu       sync.Mutex
+	peers    map[PeerID]*pathway
+	signals  map[switchboard.Label]*punch
+	punched  map[PeerID]time.Time // when it was tried last, without success so far
+	punching int                  // holes being made
 }
 
 // pathway is all ways to one peer.

@@ -142,6 +142,13 @@ func (r *reach) verdictLocked() nat.Verdict {
 	return nat.Classify(r.own, slices.Collect(maps.Values(r.seen)))
 }
 
+// addresses lists those of the computer.
+func (r *reach) addresses() []netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.own)
+}
+
 // verdict says what stands between this peer and others.
 func (r *reach) verdict() nat.Verdict {
 	r.mu.Lock()

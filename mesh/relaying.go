@@ -32,6 +32,7 @@ const (
 	pathRelay  uint64 = 1 // carry packets between us and Peer
 	pathAccept uint64 = 2 // said by a relay: take packets of Peer from us
 	pathAnchor uint64 = 3 // keep this connection: others find us through you
+	pathPunch  uint64 = 4 // make a hole with us, from our endpoints to yours
 )
 
 // pathRequest asks.
@@ -40,6 +41,9 @@ type pathRequest struct {
 	Want   uint64 `cbor:"2,keyasint"`
 	Peer   string `cbor:"3,keyasint,omitempty"`
 	Label  uint64 `cbor:"4,keyasint,omitempty"` // for what is to reach us
+
+	Endpoints []string `cbor:"5,keyasint,omitempty"` // IP:PORT at which we may be seen
+	Mapping   string   `cbor:"6,keyasint,omitempty"` // of our translator
 }
 
 // pathReply answers.
@@ -47,6 +51,8 @@ type pathReply struct {
 	Format  uint64 `cbor:"1,keyasint"`
 	Refused string `cbor:"2,keyasint,omitempty"`
 	Label   uint64 `cbor:"3,keyasint,omitempty"` // for what is to reach the other end
+
+	Endpoints []string `cbor:"4,keyasint,omitempty"`
 }
 
 // check holds a request to its bounds.
@@ -54,10 +60,10 @@ func (r pathRequest) check() error {
 	if r.Format != pathFormat {
 		return fmt.Errorf("path format %d is not known here (this peer speaks %d): use the same version of slapd", r.Format, pathFormat)
 	}
+	if r.Label == 0 && r.Want != pathAnchor {
+		return errors.New("path request without a label")
+	}
 	if r.Want == pathRelay || r.Want == pathAccept {
-		if r.Label == 0 {
-			return errors.New("path request without a label")
-		}
 		_, err := ParsePeerID(r.Peer)
 		return err
 	}
@@ -101,6 +107,8 @@ func (p *paths) answer(c *conn) {
 			err = p.relay(c, r)
 		case pathAccept:
 			err = p.accept(c, r)
+		case pathPunch:
+			err = p.answerPunch(c, r)
 		case pathAnchor:
 			if err = writeFrame(c, pathReply{Format: pathFormat}); err == nil {
 				untilEnd(c)
@@ -187,7 +195,7 @@ func (p *paths) ask(ctx context.Context, l *link, r pathRequest) (net.Conn, path
 	defer cancel()
 	var reply pathReply
 	counted := &l.streams
-	if r.Want == pathAnchor {
+	if r.Want == pathAnchor || r.Want == pathPunch {
 		counted = &l.kept
 	}
 	c, err := p.open(ctx, l, kindPath, counted)

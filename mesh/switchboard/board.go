@@ -82,6 +82,9 @@ func (b *Board) Socket() net.PacketConn {
 // Virtual is for connections to peers at the addresses of Route.
 func (b *Board) Virtual() net.PacketConn { return b.virtual }
 
+// LocalAddr is the address of the socket.
+func (b *Board) LocalAddr() net.Addr { return b.socket.LocalAddr() }
+
 // Plug gives a label a meaning.
 func (b *Board) Plug(label Label, p Port) {
 	b.mu.Lock()

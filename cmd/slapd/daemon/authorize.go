@@ -134,6 +134,19 @@ func (d *Daemon) bearer(text string) (caller, error) {
 	return caller{principal: ledger.AsToken(known.ID), token: &token}, nil
 }
 
+// passedOn are the calls that one peer passes on to another: looking into an
+// instance, where it runs, and reading history, where it is kept. All else a
+// peer does itself: what it proposes is decided by who the leader sees at the
+// other end of the connection, so a peer that did it for another one would lend
+// it its own rights.
+var passedOn = []string{
+	"GET /v1/instances/{reference}/logs",
+	"POST /v1/instances/{reference}/exec",
+	"GET /v1/history",
+	"GET /v1/history/entries/{entry}",
+	"GET /v1/invoice",
+}
+
 // meshDoor lets in other peers that pass a call on: for themselves, or for
 // the bearer of a token.
 func (d *Daemon) meshDoor() rest.Door {

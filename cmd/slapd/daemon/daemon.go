@@ -227,7 +227,10 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 // other peers.
 func (d *Daemon) openDoors(ctx context.Context) (err error) {
 	d.rest = rest.New(rest.Config{Version: d.cfg.Version, Log: d.log.With("part", "api"), Clock: d.cfg.Clock})
-	d.rpc.mux.Handle("/", d.rest.Handler(d.meshDoor()))
+	passed := d.rest.Handler(d.meshDoor())
+	for _, call := range passedOn {
+		d.rpc.mux.Handle(call, passed)
+	}
 	if d.control = d.cfg.Control; d.control == nil {
 		if d.control, err = listenControl(ctx, d.folder.file("slapd.sock")); err != nil {
 			return err

@@ -65,6 +65,9 @@ func (s *service) may(v *ledger.State, account ledger.AccountName, need ledger.R
 // propose has the mesh decide c and returns a view that contains the
 // decision.
 func (s *service) propose(ctx context.Context, c ledger.Command) (*ledger.State, error) {
+	if s.caller.remote {
+		return nil, protocol.Errorf(protocol.ErrForbidden, "%s: another peer asks for nothing here: it proposes to the leader itself", c.Kind())
+	}
 	index, err := s.books.Propose(ctx, s.caller.credential(), c)
 	if err != nil {
 		return nil, wireError(err)

@@ -12,8 +12,6 @@ import (
 	"io"
 	"math/big"
 	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -26,7 +24,6 @@ const (
 	clockTolerance = 2 * time.Minute
 
 	caLife      = 30 * 365 * 24 * time.Hour
-	caFile      = "ca.key"
 	uriScheme   = "slapd"
 	maxNameSize = 63
 )
@@ -109,6 +106,7 @@ type IssueRequest struct {
 	PublicKey ed25519.PublicKey
 	Lifetime  time.Duration // default CertificateLife
 	Now       time.Time
+	Keeper    bool // the peer may keep the ledger: who has not read it yet may read it there
 }
 
 // Issue signs that the holder of a key is a peer of this mesh. It says
@@ -132,6 +130,7 @@ func (ca *CA) Issue(r IssueRequest) ([]byte, error) {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
+	template.ExtraExtensions = []pkix.Extension{voucherExtension(ca.vouch(id, voucher{keeper: r.Keeper, until: template.NotAfter}))}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.certificate, r.PublicKey, ca.key)
 	if err != nil {
 		return nil, fmt.Errorf("issue certificate for %s: %w", id, err)
@@ -169,28 +168,6 @@ func ParseCA(data []byte) (*CA, error) {
 		return nil, errors.New("read CA: the key is not that of the certificate")
 	}
 	return &CA{key, certificate}, nil
-}
-
-// Save keeps the CA in the state folder dir, readable by its owner only.
-func (ca *CA) Save(dir string) error {
-	data, err := ca.Marshal()
-	if err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(dir, caFile), data); err != nil {
-		return fmt.Errorf("keep CA: %w", err)
-	}
-	return nil
-}
-
-// LoadCA reads the CA in the state folder dir. The error matches
-// fs.ErrNotExist where this peer holds none.
-func LoadCA(dir string) (*CA, error) {
-	data, err := os.ReadFile(filepath.Join(dir, caFile))
-	if err != nil {
-		return nil, fmt.Errorf("read CA: %w", err)
-	}
-	return ParseCA(data)
 }
 
 // checkPeer says whose certificate leaf is, if ca signed it and it is valid

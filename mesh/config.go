@@ -49,6 +49,10 @@ type Config struct {
 	// Revoked tells who was removed from the mesh. It is asked at every
 	// handshake and must answer at once. Nil: nobody.
 	Revoked func(PeerID) bool
+	// Known tells whom the ledger knows as a member. It says so of peers whose
+	// certificates do not say all that they do now. It must answer at once.
+	// Nil: nobody.
+	Known func(PeerID) bool
 	// Removed is called when a peer, whose certificate was checked, says that
 	// its own Revoked tells of this peer. Whether it is to be believed is for
 	// the callee: a peer may lie. It may be called often, and must not block.
@@ -87,6 +91,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Revoked == nil {
 		c.Revoked = func(PeerID) bool { return false }
+	}
+	if c.Known == nil {
+		c.Known = func(PeerID) bool { return false }
 	}
 	if c.Removed == nil {
 		c.Removed = func(PeerID) {}

@@ -30,6 +30,7 @@ type Descriptor struct {
 	Relays    []PeerID // peers through which it is reached, if it hides behind a translator
 	NoRelay   bool     // it carries nothing for others
 
+	voucher []byte // of the CA, for the peer
 	encoded []byte
 }
 
@@ -43,6 +44,7 @@ type descriptorBody struct {
 	Left      bool     `cbor:"6,keyasint,omitempty"`
 	Relays    [][]byte `cbor:"10,keyasint,omitempty"` // what the ids are the base32 of
 	NoRelay   bool     `cbor:"11,keyasint,omitempty"`
+	Voucher   []byte   `cbor:"30,keyasint,omitempty"`
 }
 
 // descriptorEnvelope keeps the signed bytes as they were.
@@ -70,7 +72,7 @@ func signDescriptor(identity *Identity, meshID string, d Descriptor) (Descriptor
 		relays = append(relays, raw)
 	}
 	for {
-		body, err := encoding.Marshal(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left, relays, d.NoRelay})
+		body, err := encoding.Marshal(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left, relays, d.NoRelay, d.voucher})
 		if err != nil {
 			return d, fmt.Errorf("encode descriptor: %w", err)
 		}
@@ -107,7 +109,7 @@ func parseDescriptor(encoded []byte, meshID string) (Descriptor, error) {
 	}
 	d := Descriptor{
 		Peer: PeerIDOf(b.Key), Name: b.Name, Addresses: b.Addresses, Host: b.Host, Seq: b.Seq, Left: b.Left,
-		NoRelay: b.NoRelay, encoded: slices.Clone(encoded),
+		NoRelay: b.NoRelay, voucher: b.Voucher, encoded: slices.Clone(encoded),
 	}
 	for _, raw := range b.Relays {
 		d.Relays = append(d.Relays, PeerID(base32Lower.EncodeToString(raw)))
@@ -130,6 +132,8 @@ func (d Descriptor) check() error {
 		return fmt.Errorf("descriptor of %s: host is not 0 to %d bytes of plain text", d.Peer, maxHostSize)
 	case len(d.Relays) > maxRelays:
 		return fmt.Errorf("descriptor of %s: %d relays, at most %d are allowed", d.Peer, len(d.Relays), maxRelays)
+	case len(d.voucher) > voucherSize:
+		return fmt.Errorf("descriptor of %s: a voucher of %d bytes, at most %d are allowed", d.Peer, len(d.voucher), voucherSize)
 	case len(d.Addresses) > maxAddresses:
 		return fmt.Errorf("descriptor of %s: %d addresses, at most %d are allowed", d.Peer, len(d.Addresses), maxAddresses)
 	}

@@ -1,9 +1,14 @@
 package mesh
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/tls"
+	"encoding/binary"
+	"net"
 	"time"
+
+	"github.com/quic-go/quic-go"
 )
 
 // What the tests need to see from inside.
@@ -114,5 +119,120 @@ func HandshakesUnchecked(n int, wait time.Duration) (first, again int) {
 	return first, again
 }
 
+// OpenCA reads what CA.Save wrote.
+func OpenCA(data []byte, identity *Identity) error {
+	_, _, err := openCA(data, identity)
+	return err
+}
+
+// Vouch has a CA vouch for a peer.
+func Vouch(ca *CA, peer PeerID, keeper bool, until time.Time) []byte {
+	return ca.vouch(peer, voucher{keeper, until})
+}
+
+// ParseVoucher reads what a CA says of a peer.
+func ParseVoucher(ca *CA, peer PeerID, data []byte) (keeper bool, until time.Time, err error) {
+	v, err := parseVoucher(data, ca.MeshID(), peer, ca.certificate)
+	return v.keeper, v.until, err
+}
+
+// WithVoucher returns d with what the CA says of its peer, or said.
+func WithVoucher(d Descriptor, v []byte) Descriptor {
+	d.voucher = v
+	return d
+}
+
+// Descriptor is what this peer says of another.
+func (m *Mesh) Descriptor(peer PeerID) Descriptor {
+	d, _, _ := m.book.lookup(peer)
+	return d
+}
+
+// SendAlive tells another peer that the peer of d is alive, as memberlist does.
+func (m *Mesh) SendAlive(to PeerID, d Descriptor, incarnation uint32) {
+	m.SendGossip(to, aliveMessage(d, incarnation))
+}
+
+// OpenUnnamed opens n streams to a peer and says no kind. It returns how many
+// the peer has reset.
+func (m *Mesh) OpenUnnamed(ctx context.Context, to PeerID, n int) (reset int, err error) {
+	l, err := m.links.get(ctx, to)
+	if err != nil {
+		return 0, err
+	}
+	var open []*quic.Stream
+	for range n {
+		s, err := l.conn.OpenStream()
+		if err != nil {
+			return 0, err
+		}
+		if _, err := s.Write([]byte{}); err != nil {
+			return 0, err
+		}
+		open = append(open, s)
+	}
+	// A stream is seen by the peer when something is sent on it or a later one.
+	last := open[len(open)-1]
+	if _, err := last.Write([]byte{byte(KindRPC)}); err != nil {
+		return 0, err
+	}
+	time.Sleep(time.Second)
+	for _, s := range open {
+		if s.Context().Err() != nil {
+			reset++
+		}
+		s.CancelRead(streamReset)
+		s.CancelWrite(streamReset)
+	}
+	return reset, nil
+}
+
+// Reached counts handshakes of one address that may begin within a moment.
+func Reached(from net.Addr, n int) (allowed int) {
+	s := &sources{clock: func() time.Time { return time.Unix(0, 0) }}
+	for range n {
+		if s.allow(from) {
+			allowed++
+		}
+	}
+	return allowed
+}
+
+// Bounds of what one peer may take.
+const (
+	StreamsUnnamed      = streamsUnnamed
+	HandshakesPerSource = handshakesPerSource
+)
+
+// StreamsOf is how many streams of a kind one peer may have open.
+func StreamsOf(kind Kind) int {
+	q, _ := quotaOf(kind)
+	return q.peer
+}
+
 // KindGossip is for streams of memberlist.
 const KindGossip = kindGossip
+
+// aliveMessage is a message of memberlist: a map in MessagePack's first form,
+// in which texts and bytes are the same.
+func aliveMessage(d Descriptor, incarnation uint32) []byte {
+	b := []byte{4, 0x86} // alive, a map of six
+	text := func(s string) {
+		b = append(b, 0xda)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+		b = append(b, s...)
+	}
+	text("Incarnation")
+	b = binary.BigEndian.AppendUint32(append(b, 0xce), incarnation)
+	text("Node")
+	text(string(d.Peer))
+	text("Addr")
+	text(string(syntheticIP(d.Peer)))
+	text("Port")
+	b = append(b, syntheticPort)
+	text("Meta")
+	text(string(d.encoded))
+	text("Vsn")
+	text("\x01\x05\x05\x00\x00\x00")
+	return b
+}

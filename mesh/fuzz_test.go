@@ -3,9 +3,12 @@ package mesh_test
 import (
 	"bytes"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -136,6 +139,30 @@ func FuzzCA(f *testing.F) {
 	}
 	seeds(f, data)
 	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = mesh.ParseCA(data) })
+}
+
+func FuzzSealedCA(f *testing.F) {
+	dir, holder := f.TempDir(), newIdentity(f)
+	if err := newWorld(f).ca.Save(dir, holder); err != nil {
+		f.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "ca.key"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	seeds(f, data)
+	f.Fuzz(func(_ *testing.T, data []byte) { _ = mesh.OpenCA(data, holder) })
+}
+
+func FuzzVoucher(f *testing.F) {
+	ca, peer := newWorld(f).ca, newIdentity(f).ID()
+	good := mesh.Vouch(ca, peer, true, time.Unix(1e9, 0))
+	seeds(f, good)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, _, err := mesh.ParseVoucher(ca, peer, data); err == nil && !bytes.Equal(data, good) {
+			t.Errorf("%x passes for the word of the CA", data)
+		}
+	})
 }
 
 func FuzzProof(f *testing.F) {

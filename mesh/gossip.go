@@ -41,6 +41,7 @@ type gossip struct {
 
 	traffic counter
 	own     atomic.Pointer[Descriptor] // what this peer says of itself
+	unsaid  chan struct{}              // receives a value when it should say something new
 
 	mu       sync.Mutex
 	verified map[string]Descriptor // descriptors whose signature was checked, by their bytes
@@ -54,6 +55,7 @@ func startGossip(w *wall, b *book, l *links, s *streams, own Descriptor, logger 
 		incoming: s.listen(kindGossip),
 		accepted: make(chan net.Conn),
 		verified: map[string]Descriptor{},
+		unsaid:   make(chan struct{}, 1),
 	}
 	g.own.Store(&own)
 	b.put(own)
@@ -100,7 +102,7 @@ func (g *gossip) accept() {
 			return
 		}
 		select {
-		case g.accepted <- countedConn{c, &g.traffic}:
+		case g.accepted <- countedConn{&boundedConn{Conn: c, left: exchangeLimit}, &g.traffic}:
 		case <-g.links.ctx.Done():
 			_ = c.Close() // never fails
 			return
@@ -129,6 +131,14 @@ func (g *gossip) say(d Descriptor, wait time.Duration) error {
 		return fmt.Errorf("gossip: %w", err)
 	}
 	return nil
+}
+
+// speak has this peer sign and publish a new descriptor soon.
+func (g *gossip) speak() {
+	select {
+	case g.unsaid <- struct{}{}:
+	default: // it is about to
+	}
 }
 
 // descriptor reads a node's metadata, and remembers what it verified.

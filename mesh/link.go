@@ -48,6 +48,8 @@ type link struct {
 	peer    PeerID
 	expires time.Time // when the first of both certificates does
 	streams atomic.Int32
+	unnamed atomic.Int32 // streams that did not say their kind yet
+	asked   atomic.Bool  // something was sent that must be acknowledged
 	kept    atomic.Int32 // uses that want it kept alive, without waiting for answers
 	retired atomic.Bool  // new streams go over a newer connection
 	virtual bool         // it runs through the switchboard
@@ -71,6 +73,7 @@ func (l *link) alive() bool { return l.conn.Context().Err() == nil }
 // the other end does not answer, the datagram is dropped.
 func (l *link) send(b []byte, spawn func(func())) {
 	l.mu.Lock()
+	l.asked.Store(true)
 	full, idle := len(l.out) >= outQueue, !l.sending
 	if !full {
 		l.out = append(l.out, b)
@@ -111,6 +114,7 @@ func (l *link) silent(now time.Time, may time.Duration, spawn func(func())) bool
 	heard := l.conn.ConnectionStats().PacketsReceived
 	if heard != l.heard {
 		l.heard, l.heardAt, l.missed = heard, now, 0
+		l.asked.Store(false)
 		return false
 	}
 	if now.Sub(l.heardAt) < may {

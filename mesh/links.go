@@ -16,16 +16,8 @@ import (
 )
 
 const (
-	// linksPerPeer bounds the connections from and to one peer: two when both
-	// dialled at once, and those that a restart or a renewal left behind.
-	linksPerPeer = 4
-	// streamsPerLink bounds what one peer may open here at a time.
-	streamsPerLink = 4096
 	// pendingGossip is how many datagrams wait while a connection is made.
 	pendingGossip = 8
-	// handshakesPerSecond is how many strangers may begin a handshake before
-	// their addresses are checked first, which costs them a round trip.
-	handshakesPerSecond = 100
 )
 
 // errNoAddress is returned where nothing is known of a peer.
@@ -102,7 +94,8 @@ func virtualConfig(p Profile) *quic.Config {
 
 // start accepts connections.
 func (s *links) start() error {
-	if err := s.accept(s.transport, quicConfig(s.profile), false); err != nil {
+	direct := (&sources{clock: s.wall.clock}).limited(quicConfig(s.profile))
+	if err := s.accept(s.transport, direct, false); err != nil {
 		return err
 	}
 	return s.accept(s.virtual, virtualConfig(s.profile), true)
@@ -161,6 +154,11 @@ func (s *links) adopt(l *link) *link {
 		s.end(l, codeRemoved, "removed from the mesh")
 		return nil
 	}
+	if len(s.conns) >= linkedPeers && s.conns[l.peer] == nil {
+		s.mu.Unlock()
+		_ = l.conn.CloseWithError(codeSurplus, "too many connections") // it never was one
+		return nil
+	}
 	held := slices.DeleteFunc(s.conns[l.peer], func(l *link) bool {
 		if !l.alive() {
 			s.ended = s.ended.plus(l)
@@ -215,6 +213,12 @@ func (s *links) acceptStreams(l *link) {
 			s.expelled(l, err)
 			return
 		}
+		if l.unnamed.Load() >= streamsUnnamed {
+			stream.CancelRead(streamReset)
+			stream.CancelWrite(streamReset)
+			continue
+		}
+		l.unnamed.Add(1)
 		s.spawn(func() { s.onStream(l, stream) })
 	}
 }
@@ -235,12 +239,13 @@ func (s *links) expelled(l *link, err error) {
 }
 
 func (s *links) receive(l *link) {
+	packets := &bucket{clock: s.wall.clock, rate: packetsPerSecond}
 	for {
 		b, err := l.conn.ReceiveDatagram(s.ctx)
 		if err != nil {
 			return
 		}
-		if len(b) < 2 {
+		if len(b) < 2 || !packets.take() {
 			continue
 		}
 		switch b[0] {
@@ -375,7 +380,7 @@ func (s *links) probe(ctx context.Context) {
 				s.end(l, codeExpired, "a certificate expired")
 			case l.streams.Load() == 0 && l.retired.Load():
 				s.end(l, codeSurplus, "replaced")
-			case l.streams.Load() == 0 && l.kept.Load() == 0:
+			case l.streams.Load() == 0 && l.kept.Load() == 0 && !l.asked.Load():
 				l.missed = 0
 			case l.silent(now, s.silence(l), s.spawn):
 				s.log.Debug("peer does not answer", "peer", l.peer.Short())
@@ -389,7 +394,7 @@ func (s *links) probe(ctx context.Context) {
 
 // silence is how long a connection may be silent before it is probed.
 func (s *links) silence(l *link) time.Duration {
-	if l.streams.Load() > 0 || l.missed > 0 {
+	if l.streams.Load() > 0 || l.asked.Load() || l.missed > 0 {
 		return 0
 	}
 	return keepAlive

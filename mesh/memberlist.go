@@ -44,14 +44,25 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 		return nil // when others tell what this peer said before it restarted, memberlist says it anew, to all
 	case d.g.wall.revoked(desc.Peer):
 		return errors.New("the peer was removed from the mesh")
-	case !d.g.book.put(desc):
+	case d.g.book.failed(desc) && d.g.links.held(desc.Peer) == nil:
+		return errors.New("the peer is gone, and says nothing new itself")
+	}
+	if err := d.g.wall.believes(desc); err != nil {
+		return err
+	}
+	if !d.g.book.put(desc) {
 		return errors.New("a newer descriptor of it is known")
 	}
 	return nil
 }
 
-// NotifyJoin marks a peer alive.
-func (d delegate) NotifyJoin(n *memberlist.Node) { d.g.book.mark(PeerID(n.Name), StateAlive) }
+// NotifyJoin marks a peer alive. To where one is back that was gone, this peer
+// was gone as well: it says something new, by which it is believed to be back.
+func (d delegate) NotifyJoin(n *memberlist.Node) {
+	if d.g.book.mark(PeerID(n.Name), StateAlive) == StateFailed {
+		d.g.speak()
+	}
+}
 
 // NotifyUpdate is told again what NotifyAlive recorded.
 func (d delegate) NotifyUpdate(*memberlist.Node) {}

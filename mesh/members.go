@@ -120,14 +120,24 @@ func (b *book) put(d Descriptor) bool {
 	return true
 }
 
-// mark changes a peer's state.
-func (b *book) mark(id PeerID, state State) {
+// failed reports whether the peer of d is gone without a word, and d is none
+// that it said since.
+func (b *book) failed(d Descriptor) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.records[d.Peer]
+	return ok && r.state == StateFailed && d.Seq <= r.descriptor.Seq
+}
+
+// mark changes a peer's state and returns the one before.
+func (b *book) mark(id PeerID, state State) (before State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r, ok := b.records[id]
 	if !ok {
-		return
+		return ""
 	}
+	before = r.state
 	if state == StateFailed && r.descriptor.Left {
 		state = StateLeft
 	}
@@ -136,6 +146,7 @@ func (b *book) mark(id PeerID, state State) {
 		r.state, r.since = state, b.clock()
 		b.changedLocked()
 	}
+	return before
 }
 
 // reached notes that a connection to the peer works, from the address if it

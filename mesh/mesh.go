@@ -33,6 +33,7 @@ type Mesh struct {
 	relays  atomic.Pointer[[]PeerID] // that this peer names
 
 	seeded chan struct{} // receives a value when there are new seeds
+	hurry  chan struct{} // receives a value when the certificate should be renewed before it is due
 
 	closing  sync.Once
 	closeErr error
@@ -55,7 +56,7 @@ func Open(c Config) (*Mesh, error) {
 			return nil, err
 		}
 	}
-	m := &Mesh{config: c, wall: w, book: newBook(c.Identity.ID(), c.Clock), seeded: make(chan struct{}, 1)}
+	m := &Mesh{config: c, wall: w, book: newBook(c.Identity.ID(), c.Clock), seeded: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // a mesh outlives the call that opens it; Close ends it
 	m.board = switchboard.New(c.Socket)
 	m.links = &links{
@@ -119,6 +120,7 @@ func (m *Mesh) describe(left bool) (Descriptor, error) {
 		Left:      left,
 		Relays:    relays,
 		NoRelay:   m.config.NoRelay,
+		voucher:   voucherOf(m.wall.leaf()),
 	})
 }
 
@@ -175,7 +177,13 @@ func (m *Mesh) Seeds() []Descriptor { return m.book.descriptors() }
 // AddSeeds tells of peers to look for.
 func (m *Mesh) AddSeeds(seeds []Descriptor) {
 	for _, d := range seeds {
-		if checked, err := parseDescriptor(d.encoded, m.wall.meshID); err == nil && checked.Peer != m.Self() {
+		checked, err := parseDescriptor(d.encoded, m.wall.meshID)
+		if err != nil || checked.Peer == m.Self() {
+			continue
+		}
+		// That a word is old is no matter here: this peer's clock may be wrong,
+		// which it learns when it connects.
+		if err := m.wall.believes(checked); err == nil || errors.Is(err, errOldWord) {
 			m.book.put(checked)
 		}
 	}
@@ -184,6 +192,25 @@ func (m *Mesh) AddSeeds(seeds []Descriptor) {
 	default:
 	}
 }
+
+// Keeper reports whether the CA vouches that a peer may keep the ledger. It is
+// for who has not read the ledger, which knows better: the word is as old as
+// the peer's certificate.
+func (m *Mesh) Keeper(peer PeerID) bool {
+	d, _, ok := m.book.lookup(peer)
+	if peer == m.Self() {
+		d.voucher = voucherOf(m.wall.leaf()) // it may not be published yet
+	}
+	if !ok {
+		return false
+	}
+	v, err := m.wall.vouched(d)
+	return err == nil && v.keeper
+}
+
+// Vouched reports whether the certificate of this peer says that others are
+// vouched for too, so that who is not may not be believed.
+func (m *Mesh) Vouched() bool { return voucherOf(m.wall.leaf()) != nil }
 
 // Dial opens a stream of a kind to a peer. It returns once the peer accepted
 // it. A dead peer costs no more than the profile's Handshake time.

@@ -268,7 +268,7 @@ func (m *Mesh) sayAnchors(relays []PeerID) {
 	if own.Left || slices.Equal(own.Relays, relays) && slices.Equal(own.Addresses, m.addresses()) {
 		return
 	}
-	m.tell()
+	m.tell(false)
 }
 
 // anchored is a connection that is held so that others find this peer.

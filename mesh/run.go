@@ -98,19 +98,19 @@ func (m *Mesh) renew(ctx context.Context) {
 	if m.config.Renew == nil {
 		return
 	}
-	retry := renewalRetry
+	retry, hurry := renewalRetry, !m.Vouched()
 	for {
 		leaf := m.wall.leaf()
 		due := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) * 2 / 3)
 		// The clock may be set meanwhile, so it is looked at again each hour.
 		wait := min(due.Sub(m.config.Clock()), time.Hour)
-		if wait <= 0 {
+		if wait <= 0 || hurry {
 			err := m.renewNow(ctx)
 			switch {
 			case ctx.Err() != nil:
 				return
 			case err == nil:
-				retry = renewalRetry
+				retry, hurry = renewalRetry, false
 				continue
 			}
 			m.config.Log.Warn("certificate not renewed", "valid_until", leaf.NotAfter, "again_in", retry, "err", err)
@@ -125,8 +125,20 @@ func (m *Mesh) renew(ctx context.Context) {
 		case <-ctx.Done():
 			timer.Stop()
 			return
+		case <-m.hurry:
+			timer.Stop()
+			hurry = true
 		case <-timer.C:
 		}
+	}
+}
+
+// RenewSoon has the certificate renewed although it is not due, for it says
+// something of this peer that is no longer so.
+func (m *Mesh) RenewSoon() {
+	select {
+	case m.hurry <- struct{}{}:
+	default: // it is about to be
 	}
 }
 
@@ -173,13 +185,17 @@ func (m *Mesh) renewed(c Credentials) error {
 func (m *Mesh) present(leaf *x509.Certificate) {
 	m.wall.present(leaf)
 	m.links.retire()
+	m.gossip.speak() // of what the CA vouches for now
 	m.config.Log.Info("certificate renewed", "valid_until", leaf.NotAfter)
 }
 
 // keep saves the known peers.
 func (m *Mesh) keep(ctx context.Context) {
-	save := time.NewTimer(gather)
+	save, speak := time.NewTimer(gather), time.NewTimer(0)
 	defer save.Stop()
+	defer speak.Stop()
+	speak.Stop()
+	speaking, spoke := false, time.Time{}
 	changed, pending := m.book.watch(), true
 	for {
 		select {
@@ -195,16 +211,28 @@ func (m *Mesh) keep(ctx context.Context) {
 			if err := m.book.save(m.config.Dir, m.wall.meshID); err != nil {
 				m.config.Log.Warn("known peers not kept", "err", err)
 			}
+		case <-m.gossip.unsaid:
+			if !speaking {
+				speaking = true
+				speak.Reset(max(gather, spoke.Add(time.Second).Sub(m.config.Clock()))) // not again and again
+			}
+		case <-speak.C:
+			speaking, spoke = false, m.config.Clock()
+			m.tell(true)
 		}
 	}
 }
 
-// tell publishes a new descriptor if it differs from the present one.
-func (m *Mesh) tell() {
+// tell publishes a new descriptor if it differs from the present one, or in
+// any case.
+func (m *Mesh) tell(anyway bool) {
 	own := m.gossip.own.Load()
-	d, err := m.describe(false)
-	if err == nil && (!slices.Equal(own.Addresses, d.Addresses) || !slices.Equal(own.Relays, d.Relays)) {
+	d, err := m.describe(own.Left)
+	changed := !slices.Equal(own.Addresses, d.Addresses) || !slices.Equal(own.Relays, d.Relays)
+	if err == nil && changed {
 		m.config.Log.Info("reached at", "addresses", d.Addresses, "relays", d.Relays)
+	}
+	if err == nil && (changed || anyway) && !own.Left {
 		err = m.gossip.say(d, m.config.Profile.Handshake)
 	}
 	if err != nil {

@@ -41,18 +41,35 @@ func TestIdentityIsKept(t *testing.T) {
 }
 
 func TestCAIsKept(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := mesh.LoadCA(dir); !errors.Is(err, fs.ErrNotExist) {
+	dir, holder := t.TempDir(), newIdentity(t)
+	if _, err := mesh.LoadCA(dir, holder); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("empty folder: %v", err)
 	}
 	ca := newWorld(t).ca
-	if err := ca.Save(dir); err != nil {
+	if err := ca.Save(dir, holder); err != nil {
 		t.Fatal(err)
 	}
-	got, err := mesh.LoadCA(dir)
-	if err != nil || got.Digest() != ca.Digest() || got.Name() != "test" {
-		t.Errorf("%v, %v", got, err)
+	path := filepath.Join(dir, "ca.key")
+	loads := func(what string) {
+		t.Helper()
+		got, err := mesh.LoadCA(dir, holder)
+		if err != nil || got.Digest() != ca.Digest() || got.Name() != "test" {
+			t.Errorf("%s: %v, %v", what, got, err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(data), "SEALED") || strings.Contains(string(data), "PRIVATE") {
+			t.Errorf("%s: the file shows the key: %s, %v", what, data, err)
+		}
 	}
+	loads("as it was kept")
+	if _, err := mesh.LoadCA(dir, newIdentity(t)); err == nil || !strings.Contains(err.Error(), "sealed for another peer") {
+		t.Errorf("another peer reads it: %v", err)
+	}
+	clear, _ := ca.Marshal()
+	if err := os.WriteFile(path, clear, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loads("left in clear by an older slapd")
 	mine, _ := ca.Marshal()
 	other, _ := newWorld(t).ca.Marshal()
 	certificate, _, _ := strings.Cut(string(mine), "-----BEGIN PRIVATE")

@@ -42,6 +42,7 @@ type streams struct {
 	links     *links
 	authorize func(PeerID, Kind) error
 	log       *slog.Logger
+	tally     tally
 
 	mu        sync.Mutex
 	listeners map[Kind]*listener
@@ -56,17 +57,29 @@ func (s *streams) accept(l *link, stream *quic.Stream) {
 	})
 	defer late.Stop()
 	var kind [1]byte
-	if _, err := io.ReadFull(stream, kind[:]); err != nil {
+	_, err := io.ReadFull(stream, kind[:])
+	l.unnamed.Add(-1)
+	if err != nil {
 		stream.CancelWrite(streamReset)
 		return
 	}
 	l.streams.Add(1)
-	c := &conn{Stream: stream, local: s.self, remote: l.peer, link: l, release: func() { l.streams.Add(-1) }}
+	counted, ok := s.tally.take(l.peer, Kind(kind[0]))
+	c := &conn{Stream: stream, local: s.self, remote: l.peer, link: l, release: func() {
+		if Kind(kind[0]) != kindPath { // whoever opened it watches over the connection
+			l.streams.Add(-1)
+		}
+		if ok {
+			counted()
+		}
+	}}
 	if Kind(kind[0]) == kindPath {
-		l.streams.Add(-1) // whoever opened it watches over the connection
-		c.release = func() {}
+		l.streams.Add(-1)
 	}
-	answer := s.admit(l.peer, Kind(kind[0]))
+	answer := answerBusy
+	if ok {
+		answer = s.admit(l.peer, Kind(kind[0]))
+	}
 	if _, err := stream.Write([]byte{answer}); err != nil || answer != answerYes {
 		_ = c.Close() // never fails
 		return

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,8 +36,12 @@ type wall struct {
 	meshID   string
 	clock    func() time.Time
 	revoked  func(PeerID) bool
+	known    func(PeerID) bool
 
 	certificate atomic.Pointer[tls.Certificate] // replaced by a renewal
+
+	mu       sync.Mutex
+	vouchers map[string]voucher // whose signature was checked, by peer and bytes
 }
 
 func newWall(c Config) (*wall, error) {
@@ -44,7 +49,7 @@ func newWall(c Config) (*wall, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wall{identity: c.Identity, ca: ca, digest: digestOf(ca), clock: c.Clock, revoked: c.Revoked}
+	w := &wall{identity: c.Identity, ca: ca, digest: digestOf(ca), clock: c.Clock, revoked: c.Revoked, known: c.Known, vouchers: map[string]voucher{}}
 	w.meshID = meshIDOf(w.digest)
 	w.present(leaf)
 	return w, nil

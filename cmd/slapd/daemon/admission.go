@@ -65,7 +65,7 @@ func (d *Daemon) admit(ctx context.Context, asked mesh.PeerID, a mesh.Admission)
 	if !ok {
 		return mesh.AdmissionReply{}, fmt.Errorf("admit %s: admitted, but not in the ledger", a.Name)
 	}
-	certificate, err := d.sign(a.PublicKey)
+	certificate, err := d.sign(peer)
 	if err != nil {
 		return mesh.AdmissionReply{}, err
 	}
@@ -104,7 +104,7 @@ func (d *Daemon) readmit(a mesh.Admission) (mesh.AdmissionReply, error) {
 	case peer.Revoked:
 		return mesh.AdmissionReply{}, &ledger.Refusal{Code: ledger.ErrForbidden, Detail: fmt.Sprintf("peer %s was removed from the mesh", id.Short())}
 	}
-	certificate, err := d.sign(a.PublicKey)
+	certificate, err := d.sign(peer)
 	if err != nil {
 		return mesh.AdmissionReply{}, err
 	}
@@ -128,7 +128,7 @@ type renewed struct {
 // together again. Whoever was removed meanwhile is told so by the others.
 func (d *Daemon) renew(ctx context.Context, key ed25519.PublicKey) ([]byte, error) {
 	if d.mesh.Expired() {
-		return d.sign(key)
+		return d.sign(ledger.Peer{PublicKey: key, Role: ledger.RoleVoter}) // who holds the CA's key is one
 	}
 	var out renewed
 	err := d.atLeader(ctx, renewPath, renewal{key}, &out, func(context.Context) error {
@@ -144,20 +144,20 @@ func (d *Daemon) renewFor(caller mesh.PeerID, in renewal) (renewed, error) {
 	if !ok || peer.Revoked || mesh.PeerIDOf(in.PublicKey) != caller {
 		return renewed{}, &ledger.Refusal{Code: ledger.ErrForbidden, Detail: fmt.Sprintf("renew: %s is not a member of this mesh", caller)}
 	}
-	certificate, err := d.sign(in.PublicKey)
+	certificate, err := d.sign(peer)
 	return renewed{certificate}, err
 }
 
-// sign issues a certificate. Only voters can.
-func (d *Daemon) sign(key ed25519.PublicKey) ([]byte, error) {
-	ca, err := mesh.LoadCA(d.folder.path)
+// sign issues a certificate to a peer of the ledger. Only voters can.
+func (d *Daemon) sign(p ledger.Peer) ([]byte, error) {
+	ca, err := mesh.LoadCA(d.folder.path, d.identity)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("sign: this peer does not hold the CA's key")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	return ca.Issue(mesh.IssueRequest{PublicKey: key, Now: d.cfg.Clock()})
+	return ca.Issue(mesh.IssueRequest{PublicKey: p.PublicKey, Now: d.cfg.Clock(), Keeper: p.Role == ledger.RoleVoter})
 }
 
 // atLeader runs here where this peer leads, and asks the leader for path

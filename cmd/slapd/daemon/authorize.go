@@ -37,6 +37,12 @@ func (d *Daemon) revoked(peer mesh.PeerID) bool {
 	return p.Revoked
 }
 
+// known tells who is a member, as far as this peer's ledger knows.
+func (d *Daemon) known(peer mesh.PeerID) bool {
+	p, ok := d.books.View().Peer(ledger.PeerID(peer))
+	return ok && !p.Revoked
+}
+
 // authorizeTunnel decides whether a peer may reach an address of this
 // computer: as the ledger says of the peer, or by a ticket.
 func (d *Daemon) authorizeTunnel(peer mesh.PeerID, want tunnel.Want) error {

@@ -44,6 +44,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 		loop{"seats", d.runSeating},
 		loop{"presence", d.runPresence},
 		loop{membership, d.runMembership},
+		loop{"certificate", d.runCertificate},
 		loop{"founding", d.runFounding},
 	)
 	return nil
@@ -57,7 +58,7 @@ func newBooks(d *Daemon, self mesh.PeerID) (*books, error) {
 	var err error
 	b.slice, err = remote.OpenFollower(remote.FollowConfig{
 		Self:   ledger.PeerID(self),
-		HTTP:   roundTripper{d},
+		HTTP:   keeperTripper{d},
 		Voters: b.followed,
 		Dir:    d.folder.path,
 		Log:    d.log.With("part", "slice"),
@@ -67,7 +68,7 @@ func newBooks(d *Daemon, self mesh.PeerID) (*books, error) {
 	}
 	b.forward, err = remote.NewForwarder(remote.ForwardConfig{
 		Self:     ledger.PeerID(self),
-		HTTP:     roundTripper{d},
+		HTTP:     keeperTripper{d},
 		Local:    b.local,
 		Voters:   b.followed,
 		Hopeless: b.hopeless,
@@ -85,6 +86,17 @@ type roundTripper struct{ d *Daemon }
 // RoundTrip implements [http.RoundTripper].
 func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.d.rpc.client.Transport.RoundTrip(r)
+}
+
+// keeperTripper calls those peers whose word on the ledger counts.
+type keeperTripper struct{ d *Daemon }
+
+// RoundTrip implements [http.RoundTripper].
+func (t keeperTripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := t.d.mayTell(mesh.PeerID(r.URL.Host)); err != nil {
+		return nil, err
+	}
+	return roundTripper(t).RoundTrip(r)
 }
 
 // followed lists whom to ask for the ledger.

@@ -78,13 +78,14 @@ type Daemon struct {
 	settings Settings
 	started  time.Time
 
-	folder  *folder
-	signs   func(message []byte) []byte // as this peer
-	mesh    *mesh.Mesh
-	rpc     *rpc
-	books   *books
-	journal *journal.Journal // history, for as far as this peer has it
-	history *exchange.Exchange
+	folder   *folder
+	identity *mesh.Identity
+	signs    func(message []byte) []byte // as this peer
+	mesh     *mesh.Mesh
+	rpc      *rpc
+	books    *books
+	journal  *journal.Journal // history, for as far as this peer has it
+	history  *exchange.Exchange
 
 	verifying sync.Mutex // one reads all of history at a time
 	agent     *partition.Agent
@@ -191,7 +192,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	if d.books, err = newBooks(d, identity.ID()); err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	d.meshName, d.signs = credentials.MeshName, identity.Sign
+	d.meshName, d.identity, d.signs = credentials.MeshName, identity, identity.Sign
 	d.mesh, err = mesh.Open(mesh.Config{ //nolint:contextcheck // a mesh outlives the call
 		Identity:    identity,
 		Credentials: credentials,
@@ -203,6 +204,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 		Admitter:    d,
 		Authorize:   d.authorize,
 		Revoked:     d.revoked,
+		Known:       d.known,
 		Removed:     d.toldRemoved,
 		Renew:       d.renew,
 		Clock:       d.cfg.Clock,
@@ -215,6 +217,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	d.closers = append(d.closers, d.mesh.Close)
 	d.mesh.AddSeeds(d.cfg.Seeds)
 	d.rpc = newRPC(d.mesh, d.log.With("part", "rpc"))
+	d.rpc.serves = d.throttled(d.rpc.mux)
 	d.serveAdmission()
 	d.serveSeating()
 	d.serveTickets()

@@ -5,8 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,7 +69,7 @@ func hostileWorld(t *testing.T, f func(w *world, a, b, ann, hostile *testPeer)) 
 		hostile := w.join(a, a.token(protocol.TokenInput{Role: protocol.RoleComputer, Account: "mallory"}), 2)
 		w.eventually(time.Minute, "all see one another", func() bool {
 			for _, p := range w.peers {
-				if p.status().Members != 4 {
+				if _, read := p.view().Mesh(); !read || p.status().Members != 4 {
 					return false
 				}
 			}
@@ -223,4 +227,151 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+// TestHostileFlood is about a member that calls and calls: it is held to its
+// rate, and others are answered meanwhile.
+func TestHostileFlood(t *testing.T) {
+	hostileWorld(t, func(w *world, a, b, ann, hostile *testPeer) {
+		t := w.t
+		leader := w.leader([]*testPeer{a, b})
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		count := map[int]int{}
+		for range 60 {
+			wg.Go(func() {
+				for range int(callRate.burst) / 40 {
+					status, _ := hostile.send(leader, "POST", standingPath, struct{}{})
+					mu.Lock()
+					count[status]++
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if count[http.StatusTooManyRequests] == 0 || count[http.StatusOK] < int(callRate.burst)-500 {
+			t.Errorf("answers %v", count)
+		}
+		if _, err := ann.ask().Request(t.Context(), protocol.RequestInput{Reference: "x", Release: "memcached"}); err != nil {
+			t.Errorf("another member: %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		if status, answer := hostile.send(leader, "POST", standingPath, struct{}{}); status != http.StatusOK {
+			t.Errorf("after a pause: %d %s", status, answer)
+		}
+	})
+}
+
+// A liar is a hostile peer without a daemon: it answers whatever others ask
+// it, and says that it leads and that the ledger is empty but for itself.
+type liar struct {
+	*mesh.Mesh
+	mu    sync.Mutex
+	asked []string
+}
+
+// lie has the peer's place taken by a liar, which shows its certificate.
+func (p *testPeer) lie(seeds []mesh.Descriptor) (l *liar, stop func()) {
+	t := p.w.t
+	t.Helper()
+	p.stop()
+	m, err := mesh.Open(mesh.Config{
+		Identity:    must(mesh.LoadOrCreateIdentity(p.config.Dir)),
+		Credentials: must(mesh.LoadCredentials(p.config.Dir)),
+		Socket:      p.w.socket(), Name: p.name, Clock: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.AddSeeds(seeds)
+	l = &liar{Mesh: m}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = m.Run(ctx) })
+	server := &http.Server{
+		Handler: l, ReadHeaderTimeout: time.Minute,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, callerKey{}, mesh.PeerOf(c))
+		},
+	}
+	wg.Go(func() { _ = server.Serve(m.Listen(mesh.KindRPC)) })
+	return l, func() {
+		cancel()
+		_ = server.Close()
+		_ = m.Close()
+		wg.Wait()
+	}
+}
+
+// ServeHTTP lies.
+func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	l.asked = append(l.asked, r.URL.Path)
+	l.mu.Unlock()
+	self := string(l.Self())
+	switch r.URL.Path {
+	case standingPath:
+		_ = json.NewEncoder(w).Encode(Standing{
+			Role: partVoter, Leads: true, Leader: self, Term: 1 << 40, CommitIndex: 1 << 40,
+			Voters: []string{self}, Standbys: []string{}, Seats: []uint64{1}, Quorum: true, Rules: 1000,
+		})
+	default:
+		w.WriteHeader(http.StatusOK) // a slice that never comes
+	}
+}
+
+// of lists what of a prefix it was asked.
+func (l *liar) of(prefix string) (out []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, path := range l.asked {
+		if strings.HasPrefix(path, prefix) {
+			out = append(out, path)
+		}
+	}
+	return out
+}
+
+// TestHostileLedger is about a member that claims to keep the ledger: nobody
+// asks it, not even a newcomer that knows nobody else at first.
+func TestHostileLedger(t *testing.T) {
+	hostileWorld(t, func(w *world, a, b, _, hostile *testPeer) {
+		t := w.t
+		ad, _ := a.running()
+		l, stop := hostile.lie(ad.mesh.Seeds())
+		defer stop()
+		w.eventually(time.Minute, "it is seen", func() bool { return a.status().Members == 4 && len(l.Members()) >= 4 })
+		newcomer := w.newPeer(2)
+		if err := newcomer.join(a, a.token(protocol.TokenInput{Role: protocol.RoleComputer, Account: "new"})); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(newcomer.config.Dir, "peers.cbor")); err != nil {
+			t.Fatal(err)
+		}
+		newcomer.config.Seeds = nil
+		for _, d := range l.Seeds() {
+			if d.Peer == l.Self() {
+				newcomer.config.Seeds = append(newcomer.config.Seeds, d)
+			}
+		}
+		newcomer.run()
+		w.eventually(time.Minute, "the newcomer reads the ledger", func() bool {
+			m, _ := newcomer.view().Mesh()
+			return m.Name == "home"
+		})
+		time.Sleep(2 * time.Minute) // for seats that would be given up, rules raised, and the like
+		if s := newcomer.status(); s.Leader != string(w.leader([]*testPeer{a, b}).id()) || !s.Quorum {
+			t.Errorf("the newcomer believes that %s leads", s.Leader)
+		}
+		for _, p := range []*testPeer{a, b} {
+			if s := p.status(); len(s.Voters)+len(s.Standbys) != 2 || s.Leader == string(l.Self()) {
+				t.Errorf("%s: voters %v, standbys %v, leader %s", p.name, s.Voters, s.Standbys, s.Leader)
+			}
+		}
+		for _, path := range []string{"/ledger/", standingPath, admitPath, renewPath} {
+			if asked := l.of(path); len(asked) > 0 {
+				t.Errorf("it was asked %v", asked)
+			}
+		}
+	})
 }

@@ -66,6 +66,9 @@ func (f *folder) checkRemoved() error {
 func (d *Daemon) toldRemoved(by mesh.PeerID) {
 	if err := d.mayVote(by); err != nil {
 		d.log.Debug("a peer says that this one was removed, and is not believed", "peer", by, "err", err)
+		if d.mayTell(by) != nil {
+			return
+		}
 		select {
 		case d.rumours <- by:
 		default: // there is one to look into already
@@ -161,6 +164,40 @@ func (d *Daemon) settleRemoval(r *removal) error {
 		return err // the next run is told again, and tries again
 	}
 	return writeJSON(d.folder.file(removedFile), r)
+}
+
+// mayTell refuses a peer whose word on the ledger this one should not take: it
+// could make up all that it shows. The ledger says who keeps it. Of peers that
+// this peer's copy does not know, and where that is so old, or so empty, that
+// none of its voters is here, the CA's word counts, which is as old as a
+// certificate.
+func (d *Daemon) mayTell(peer mesh.PeerID) error {
+	err := d.mayVote(peer)
+	if err == nil {
+		return nil
+	}
+	v := d.books.View()
+	p, known := v.Peer(ledger.PeerID(peer))
+	switch _, read := v.Mesh(); {
+	case p.Revoked:
+		return err
+	case !read && !d.mesh.Vouched(): // a mesh of before the CA said so
+		return nil
+	case d.mesh.Keeper(peer) && (!known || !d.seesVoters(v)):
+		return nil
+	}
+	return err
+}
+
+// seesVoters reports whether another peer is here that the ledger lets vote.
+func (d *Daemon) seesVoters(v *ledger.State) bool {
+	for _, m := range d.mesh.Members() {
+		p, ok := v.Peer(ledger.PeerID(m.ID))
+		if ok && p.Role == ledger.RoleVoter && !p.Revoked && m.State == mesh.StateAlive && m.ID != d.mesh.Self() {
+			return true
+		}
+	}
+	return false
 }
 
 // mayVote refuses a peer that may not keep the ledger. While this peer has

@@ -23,6 +23,7 @@ type rpc struct {
 	mux    *http.ServeMux
 	client *http.Client
 	log    *slog.Logger
+	serves http.Handler // the mux, as callers get to it
 }
 
 // maxCall bounds the body of a call between peers and of its answer.
@@ -56,7 +57,7 @@ func callerOf(r *http.Request) mesh.PeerID {
 // Run serves calls until ctx is done.
 func (r *rpc) Run(ctx context.Context) error {
 	server := &http.Server{
-		Handler:           r.mux,
+		Handler:           r.serves,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,

@@ -15,7 +15,7 @@ func TestNextSeatKeepsTheKey(t *testing.T) {
 		first, _ := a.running()
 		second, _ := b.running()
 		w.eventually(time.Minute, "b has a seat", func() bool { return second.books.Seat() != nil })
-		ca, err := mesh.LoadCA(first.folder.path)
+		ca, err := mesh.LoadCA(first.folder.path, first.identity)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,13 +26,13 @@ func TestNextSeatKeepsTheKey(t *testing.T) {
 		if err := second.sit(a.id(), seatOffer{second.books.Seat().number + 1, key}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := mesh.LoadCA(second.folder.path); err != nil {
+		if _, err := mesh.LoadCA(second.folder.path, second.identity); err != nil {
 			t.Errorf("with its next seat it has no key: %v", err)
 		}
 		if err := second.books.stand(second.books.Seat()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := mesh.LoadCA(second.folder.path); err == nil {
+		if _, err := mesh.LoadCA(second.folder.path, second.identity); err == nil {
 			t.Error("without a seat it still has the key")
 		}
 	})

@@ -123,7 +123,7 @@ func (d *Daemon) addStandby(ctx context.Context, s *seat, peer string) error {
 		return err
 	}
 	p, _ := s.View().Peer(ledger.PeerID(peer))
-	ca, err := mesh.LoadCA(d.folder.path)
+	ca, err := mesh.LoadCA(d.folder.path, d.identity)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (d *Daemon) sit(caller mesh.PeerID, in seatOffer) error {
 	if ca.Digest() != d.mesh.Digest() {
 		return &ledger.Refusal{Code: ledger.ErrForbidden, Detail: "seat: the CA key is another mesh's"}
 	}
-	if err := ca.Save(d.folder.path); err != nil {
+	if err := ca.Save(d.folder.path, d.identity); err != nil {
 		return err
 	}
 	return d.books.sit(in.Seat, caller)
@@ -219,7 +219,7 @@ func (d *Daemon) checkSeat(ctx context.Context) error {
 		return nil
 	}
 	for _, m := range d.mesh.Members() {
-		if m.State != mesh.StateAlive || m.ID == d.mesh.Self() {
+		if m.State != mesh.StateAlive || m.ID == d.mesh.Self() || d.mayVote(m.ID) != nil {
 			continue
 		}
 		var other Standing

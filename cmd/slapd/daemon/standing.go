@@ -135,7 +135,7 @@ func (b *books) targets() []mesh.PeerID {
 	}
 	var out []mesh.PeerID
 	add := func(id mesh.PeerID) {
-		if id != "" && id != self && alive[id] && len(out) < maxTargets && !slices.Contains(out, id) {
+		if id != "" && id != self && alive[id] && len(out) < maxTargets && !slices.Contains(out, id) && b.d.mayTell(id) == nil {
 			out = append(out, id)
 		}
 	}

@@ -73,12 +73,12 @@ func Found(cfg Config, opt FoundOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	certificate, err := ca.Issue(mesh.IssueRequest{PublicKey: identity.PublicKey(), Now: cfg.Clock()})
+	certificate, err := ca.Issue(mesh.IssueRequest{PublicKey: identity.PublicKey(), Now: cfg.Clock(), Keeper: true})
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		ca.Save(f.path),
+		ca.Save(f.path, identity),
 		writeJSON(f.file(foundingFile), plan),
 		writeJSON(f.file("seat.json"), seatRecord{1}),
 		mesh.Credentials{CertificateDER: certificate, CADER: ca.CertificateDER(), MeshName: plan.Name}.Save(f.path),

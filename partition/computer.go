@@ -151,7 +151,7 @@ func (c *Computer) Start(ctx context.Context, i ledger.Instance, profile []byte,
 	if err != nil {
 		return Result{}, err
 	}
-	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path}, spec); err != nil {
+	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path, Limits: limitsOf(i.Needs)}, spec); err != nil {
 		return Result{}, err
 	}
 	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports, Metrics: desired.Metrics}
@@ -249,12 +249,6 @@ func (c *Computer) Clear(ctx context.Context) error {
 		errs = append(errs, c.Destroy(ctx, n))
 	}
 	return errors.Join(errs...)
-}
-
-// Watch implements [Host].
-func (c *Computer) Watch(ctx context.Context, partition int, f func(supervisor.Status)) error {
-	client := supervisor.Client{Dir: sandbox.Run(c.folder(partition))}
-	return client.Watch(ctx, f)
 }
 
 // find returns the supervisor of an instance that is here.

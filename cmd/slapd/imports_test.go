@@ -40,9 +40,10 @@ var mayImport = map[string][]string{
 	"partition/supervisor":      {},
 	"partition/meter":           {"ledger"},
 	"partition/meter/kernel":    {"partition/meter"},
-	"partition/sandbox":         {"partition/supervisor"},
+	"partition/limits":          {},
+	"partition/sandbox":         {"partition/limits", "partition/supervisor"},
 	"partition": {
-		"ledger", "partition/build", "partition/catalog", "partition/release",
+		"ledger", "partition/build", "partition/catalog", "partition/limits", "partition/release",
 		"partition/sandbox", "partition/store", "partition/supervisor",
 	},
 	"protocol":              {"ledger"},

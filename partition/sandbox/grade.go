@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/slapmesh/slapmesh/partition/limits"
 )
 
 // A Grade is how strong a partition's walls are.
@@ -16,10 +18,12 @@ type Grade string
 
 // The grades, strongest first.
 const (
-	// GradeIsolated: namespaces, and a user of its own.
+	// GradeIsolated: namespaces, a user of its own, and limits on cores,
+	// memory and processes that hold.
 	GradeIsolated Grade = "isolated"
 
-	// GradeSandbox: namespaces, but all partitions are the daemon's user.
+	// GradeSandbox: namespaces, but all partitions are the daemon's user, or
+	// one may use up what the others need.
 	GradeSandbox Grade = "sandbox"
 
 	// GradePlain: processes like any other of the user.
@@ -27,7 +31,7 @@ const (
 )
 
 // detect finds the strongest grade by trying, and says why it is no stronger.
-func detect(ctx context.Context, bubblewrap string) (Grade, string) {
+func detect(ctx context.Context, bubblewrap string, groups *limits.Tree) (Grade, string) {
 	if bubblewrap == "" {
 		return GradePlain, "bubblewrap is not installed (apt install bubblewrap)"
 	}
@@ -36,6 +40,9 @@ func detect(ctx context.Context, bubblewrap string) (Grade, string) {
 	}
 	if os.Getuid() != 0 {
 		return GradeSandbox, "partitions share the user of slapd, which is not root"
+	}
+	if lacks, why := groups.Lacks(); len(lacks) > 0 {
+		return GradeSandbox, "no limits on " + strings.Join(lacks, ", ") + ": " + why
 	}
 	return GradeIsolated, ""
 }

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/slapmesh/slapmesh/partition/limits"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
 
@@ -44,6 +45,7 @@ type Host struct {
 	bubblewrap  string
 	runDir      string
 	claims      claims
+	groups      *limits.Tree
 	grade       Grade
 	why         string
 }
@@ -52,7 +54,19 @@ type Host struct {
 type Partition struct {
 	Folder string // the partition's own, made when it is not there
 	Tree   string // the release tree: the root file system inside
+
+	// Limits bound what runs there, as far as the computer can. Zero
+	// processes are [DefaultProcesses].
+	Limits limits.Limits
 }
+
+// DefaultProcesses is how many processes and threads a partition may have
+// when nothing else is said: enough for any server, and not for a fork bomb.
+const DefaultProcesses = 4096
+
+// share is the part of the computer's memory, in percent, that all partitions
+// may use together: the daemon must be able to answer when they are full.
+const share = 90
 
 // Open finds out what the computer grants.
 func Open(ctx context.Context, cfg Config) (*Host, error) {
@@ -72,6 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		return nil, fmt.Errorf("sandbox: read %s: %w", h.binary, err)
 	}
 	h.claims = claims{filepath.Join(h.runDir, "uids")}
+	h.groups = limits.Open(limits.Limits{Memory: physicalMemory() / 100 * share})
 	if path, err := exec.LookPath("bwrap"); err == nil {
 		h.bubblewrap = path
 	}
@@ -79,8 +94,8 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		h.grade, h.why = GradePlain, "asked for"
 		return h, nil
 	}
-	h.grade, h.why = detect(ctx, h.bubblewrap)
-	if h.grade == GradeIsolated {
+	h.grade, h.why = detect(ctx, h.bubblewrap, h.groups)
+	if h.grade != GradePlain && h.owns() {
 		err := os.MkdirAll(h.stageDir(), 0o755)
 		if err == nil { // whatever the umask was
 			err = errors.Join(os.Chmod(h.runDir, 0o755), os.Chmod(h.stageDir(), 0o755))
@@ -122,6 +137,11 @@ func (h *Host) Launch(ctx context.Context, p Partition) (*Running, error) {
 	}
 	defer unlock()
 	r, err := h.Find(ctx, p.Folder)
+	if err == nil {
+		if err := h.limit(p); err != nil {
+			return nil, errors.Join(fmt.Errorf("launch %s: %w", p.Folder, err), r.Close())
+		}
+	}
 	if !errors.Is(err, supervisor.ErrNotRunning) {
 		return r, err
 	}
@@ -147,6 +167,9 @@ func (h *Host) Destroy(ctx context.Context, folder string) error {
 	if err := h.killStragglers(ctx, folder, uid); err != nil {
 		return fmt.Errorf("destroy %s: %w", folder, err)
 	}
+	if err := h.ungroup(ctx, folder); err != nil {
+		return fmt.Errorf("destroy %s: %w", folder, err)
+	}
 	// Private last: it says whose the rest is, if this is cut short.
 	for _, part := range []string{runDir, dataDir, etcDir, ""} {
 		if err := removeAll(filepath.Join(folder, part)); err != nil {
@@ -164,6 +187,9 @@ func (h *Host) killStragglers(ctx context.Context, folder string, uid int) error
 	mark := ""
 	if h.grade == GradePlain {
 		mark = markOf(folder)
+	}
+	if err := h.groups.Group(folder).Kill(); err != nil {
+		return err
 	}
 	if uid == 0 && mark == "" {
 		return nil // a pid namespace leaves nobody

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slapmesh/slapmesh/partition/limits"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
 
@@ -55,10 +56,12 @@ func (h *Host) start(ctx context.Context, p Partition) error {
 	if h.owns() {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
-	if h.grade == GradePlain {
-		err = h.startPlain(cmd, p, uid)
-	} else {
-		err = h.startWalled(cmd, p, uid, gid)
+	group, err := h.regroup(ctx, p)
+	if err == nil {
+		err = h.prepare(cmd, p, uid, gid)
+	}
+	if err == nil {
+		err = limits.OnThread(func() error { return h.enter(cmd, p, group) })
 	}
 	_ = theirs.Close()
 	if err != nil {
@@ -68,26 +71,45 @@ func (h *Host) start(ctx context.Context, p Partition) error {
 	return awaitReady(ctx, ours, logPath)
 }
 
-// startWalled starts a supervisor inside bubblewrap.
-func (h *Host) startWalled(cmd *exec.Cmd, p Partition, uid, gid int) error {
+// prepare fills in the command that starts the supervisor.
+func (h *Host) prepare(cmd *exec.Cmd, p Partition, uid, gid int) error {
+	if h.grade == GradePlain {
+		return h.preparePlain(cmd, p, uid)
+	}
 	names, err := writeEtc(p.Folder, uid, gid)
 	if err != nil {
 		return err
 	}
-	etc := boundEtc(p.Tree, names)
-	hostname := filepath.Base(p.Folder)
-	cmd.Path = h.bubblewrap
-	if !h.owns() {
-		cmd.Args = append([]string{"bwrap"}, bubblewrap(p.Tree, p.Folder, h.binary, hostname, etc, readyFD)...)
-		return cmd.Start()
+	tree, folder, binary := p.Tree, p.Folder, h.binary
+	if h.owns() {
+		s := h.stage(p)
+		tree, folder, binary = s.treePath(), s.folderPath(), s.binaryPath()
 	}
-	s := stage{dir: h.stageDir(), tree: p.Tree, folder: p.Folder, binary: h.binary}
-	cmd.Args = append([]string{"bwrap"}, bubblewrap(s.treePath(), s.folderPath(), s.binaryPath(), hostname, etc, readyFD)...)
-	return s.start(cmd)
+	inside := supervisor.Options{Root: insideData, Run: insideRun, Ready: readyFD, Processes: p.bounds().Processes}
+	cmd.Path = h.bubblewrap
+	cmd.Args = append([]string{"bwrap"}, bubblewrap(tree, folder, binary, filepath.Base(p.Folder), boundEtc(p.Tree, names), inside)...)
+	return nil
 }
 
-// startPlain starts a supervisor as an ordinary process.
-func (h *Host) startPlain(cmd *exec.Cmd, p Partition, uid int) error {
+// enter starts the command in the partition's group and, if root has to put
+// things within the partition's reach, on a stage. The calling thread is
+// thrown away after.
+func (h *Host) enter(cmd *exec.Cmd, p Partition, group *limits.Group) error {
+	if h.grade != GradePlain && h.owns() {
+		if err := h.stage(p).enter(); err != nil {
+			return err
+		}
+	}
+	return group.Start(cmd)
+}
+
+func (h *Host) stage(p Partition) stage {
+	return stage{dir: h.stageDir(), tree: p.Tree, folder: p.Folder, binary: h.binary}
+}
+
+// preparePlain fills in the command that starts a supervisor as an ordinary
+// process.
+func (h *Host) preparePlain(cmd *exec.Cmd, p Partition, uid int) error {
 	if h.owns() {
 		for _, path := range []string{p.Folder, p.Tree, h.binary} {
 			if err := reachable(path); err != nil {
@@ -106,10 +128,12 @@ func (h *Host) startPlain(cmd *exec.Cmd, p Partition, uid int) error {
 	cmd.Env = append(cmd.Env, markOf(p.Folder))
 	cmd.Path = h.binary
 	cmd.Dir = data
-	cmd.Args = append([]string{"slapd"}, supervisor.Options{
-		Root: data, Run: Run(p.Folder), Ready: readyFD, Tree: p.Tree,
-	}.Args()...)
-	return cmd.Start()
+	o := supervisor.Options{Root: data, Run: Run(p.Folder), Ready: readyFD, Tree: p.Tree}
+	if h.owns() { // else the limit would count all that the user runs
+		o.Processes = p.bounds().Processes
+	}
+	cmd.Args = append([]string{"slapd"}, o.Args()...)
+	return nil
 }
 
 // markOf is what processes of a partition without walls carry in their

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slapmesh/slapmesh/partition/limits"
 	"github.com/slapmesh/slapmesh/partition/sandbox"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
@@ -173,7 +174,13 @@ func makeTree(tb testing.TB, tree string) {
 
 func (b *bench) launch() *sandbox.Running {
 	b.Helper()
-	r, err := b.host.Launch(b.Context(), sandbox.Partition{Folder: b.folder, Tree: b.tree})
+	return b.launchWithin(limits.Limits{})
+}
+
+// launchWithin launches the partition, or changes its limits if it runs.
+func (b *bench) launchWithin(l limits.Limits) *sandbox.Running {
+	b.Helper()
+	r, err := b.host.Launch(b.Context(), sandbox.Partition{Folder: b.folder, Tree: b.tree, Limits: l})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,9 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,30 +22,10 @@ func (s stage) treePath() string   { return filepath.Join(s.dir, "tree") }
 func (s stage) folderPath() string { return filepath.Join(s.dir, "folder") }
 func (s stage) binaryPath() string { return filepath.Join(s.dir, "slapd") }
 
-// start starts cmd on the stage.
-//
-// The mount namespace belongs to one thread, which is thrown away after: no
-// second program has to be started only to mount, which would add half to
-// the time that a launch takes.
-func (s stage) start(cmd *exec.Cmd) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
-		if unix.Gettid() != unix.Getpid() {
-			result <- s.startHere(cmd)
-			return
-		}
-		// The first thread is the process's face in /proc and cannot end.
-		// While it is held here, another goroutine gets another thread.
-		err := s.start(cmd)
-		runtime.UnlockOSThread()
-		result <- err
-	}()
-	return <-result
-}
-
-// startHere moves the calling thread to the stage and starts cmd from it.
-func (s stage) startHere(cmd *exec.Cmd) error {
+// enter moves the calling thread to the stage. The thread is thrown away
+// after: no second program has to be started only to mount, which would add
+// half to the time that a launch takes.
+func (s stage) enter() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("unshare mounts: %w", err)
 	}
@@ -77,5 +55,5 @@ func (s stage) startHere(cmd *exec.Cmd) error {
 			return err
 		}
 	}
-	return cmd.Start()
+	return nil
 }

@@ -33,7 +33,7 @@ const insidePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 // bubblewrap returns the arguments that start a supervisor inside walls. The
 // paths are as bubblewrap sees them.
-func bubblewrap(tree, folder, binary, hostname string, etc []string, ready int) []string {
+func bubblewrap(tree, folder, binary, hostname string, etc []string, inside supervisor.Options) []string {
 	args := append(walls(), "--hostname", hostname)
 	for _, v := range environment(insideData, insidePath) {
 		args = append(args, "--setenv", v[0], v[1])
@@ -48,7 +48,7 @@ func bubblewrap(tree, folder, binary, hostname string, etc []string, ready int) 
 		args = append(args, "--ro-bind", filepath.Join(folder, etcDir, name), "/etc/"+name)
 	}
 	args = append(args, "--remount-ro", "/run", "--chdir", insideData, "--", insideInit)
-	return append(args, supervisor.Options{Root: insideData, Run: insideRun, Ready: ready}.Args()...)
+	return append(args, inside.Args()...)
 }
 
 // boundEtc returns those of names for which the tree has a place: a file can

@@ -37,12 +37,16 @@ type Options struct {
 
 	// Tree is the release tree, if it is not the root file system.
 	Tree string
+
+	// Processes bounds the processes and threads of the partition's user.
+	// Zero is no bound.
+	Processes int64
 }
 
 // Args returns the arguments, after the program's name, that start a
 // supervisor with o.
 func (o Options) Args() []string {
-	return []string{Verb, o.Root, o.Run, strconv.Itoa(o.Ready), o.Tree}
+	return []string{Verb, o.Root, o.Run, strconv.Itoa(o.Ready), o.Tree, strconv.FormatInt(o.Processes, 10)}
 }
 
 // Is says whether a program started with args (its name first) is to be a
@@ -74,14 +78,18 @@ func Main(args []string) int {
 }
 
 func parseArgs(args []string) (Options, error) {
-	if len(args) != 6 {
-		return Options{}, fmt.Errorf("%s: want ROOT RUN READY TREE", Verb)
+	if len(args) != 7 {
+		return Options{}, fmt.Errorf("%s: want ROOT RUN READY TREE PROCESSES", Verb)
 	}
 	ready, err := strconv.Atoi(args[4])
 	if err != nil {
 		return Options{}, fmt.Errorf("%s: ready: %w", Verb, err)
 	}
-	return Options{Root: args[2], Run: args[3], Ready: ready, Tree: args[5]}, nil
+	processes, err := strconv.ParseInt(args[6], 10, 64)
+	if err != nil {
+		return Options{}, fmt.Errorf("%s: processes: %w", Verb, err)
+	}
+	return Options{Root: args[2], Run: args[3], Ready: ready, Tree: args[5], Processes: processes}, nil
 }
 
 // ready tells who started us how it went, and lets go.
@@ -101,6 +109,9 @@ func (o Options) supervise(ctx context.Context, clock func() time.Time) error {
 	syscall.Umask(0o077)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("adopt orphans: %w", err)
+	}
+	if err := o.bound(); err != nil {
+		return err
 	}
 	lock, err := o.lock()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,6 +67,8 @@ func (r *reaper) start(argv, env []string, dir string, files [3]int) (*process, 
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
+	// When the partition runs out of memory, its init should be the last to go.
+	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("200"), 0)
 	p := &process{reaper: r, id: pid, done: make(chan struct{})}
 	r.processes[pid] = p
 	return p, nil

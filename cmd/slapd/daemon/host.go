@@ -18,9 +18,14 @@ func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 		return nil, err
 	}
 	grade, why := walls.Grade()
-	d.grade, d.gradeReason = string(grade), ""
-	if grade == sandbox.GradePlain {
+	d.grade = string(grade)
+	switch grade {
+	case sandbox.GradeIsolated:
+		d.gradeReason = ""
+	case sandbox.GradePlain:
 		d.gradeReason = "Partitions of this computer are plain processes: " + why + "."
+	case sandbox.GradeSandbox:
+		d.gradeReason = "Strangers' instances are not placed on this computer: " + why + "."
 	}
 	trees, err := store.Open(d.folder.file("store"))
 	if err != nil {

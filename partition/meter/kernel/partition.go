@@ -159,13 +159,22 @@ func (p *Partition) processorGroup() (meter.Task, bool, error) {
 	return meter.Task{}, false, nil
 }
 
-// memoryGroup returns the memory of the control group.
+// memoryGroup returns the memory of the control group, without the cache of
+// files that the kernel can take back at any time.
 func (p *Partition) memoryGroup() (uint64, bool, error) {
 	for _, dir := range p.Cgroups {
-		for _, name := range []string{"memory.current", "memory.usage_in_bytes"} {
-			if n, ok, err := readNumber(filepath.Join(dir, name), parseNumber); ok || err != nil {
-				return n, ok, err
+		for _, file := range []struct{ used, cache string }{
+			{"memory.current", "inactive_file"}, {"memory.usage_in_bytes", "total_inactive_file"},
+		} {
+			used, ok, err := readNumber(filepath.Join(dir, file.used), parseNumber)
+			if err != nil {
+				return 0, false, err
 			}
+			if !ok {
+				continue
+			}
+			cache, _, err := readNumber(filepath.Join(dir, "memory.stat"), func(b []byte) (uint64, error) { return parseKeyed(b, file.cache) })
+			return used - min(used, cache), true, err
 		}
 	}
 	return 0, false, nil

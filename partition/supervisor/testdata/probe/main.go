@@ -104,6 +104,22 @@ func run(verb string, args []string) error {
 		}
 		fmt.Println("listening")
 		return forever()
+	case "hog": // take memory until there is none
+		for all := [][]byte{}; ; {
+			all = append(all, make([]byte, 1<<20))
+			for i := 0; i < 1<<20; i += 4096 {
+				all[len(all)-1][i] = 1
+			}
+		}
+	case "bomb": // start copies for ever, each of which does the same
+		refused := false
+		for {
+			_, err := syscall.ForkExec("/proc/self/exe", os.Args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+			if err != nil && !refused {
+				refused = true
+				fmt.Println("refused:", err)
+			}
+		}
 	case "ls":
 		entries, err := os.ReadDir(args[0])
 		for _, e := range entries {

@@ -133,16 +133,36 @@ func (s *links) dial(ctx context.Context, id PeerID) (*link, error) {
 		Addresses: len(addresses),
 		Relays:    len(s.paths.relays(id)),
 		Hidden:    len(descriptor.Relays) > 0,
+		TCP:       s.fallback != nil,
+		UDP:       s.hears(),
 	})
 	if len(plan) == 0 {
 		return nil, errNoAddress
 	}
 	return s.attempt(ctx, plan, func(ctx context.Context, kind path.Kind) (*link, error) {
-		if kind == path.Relayed {
+		switch kind {
+		case path.Relayed:
 			return s.dialRelayed(ctx, id)
+		case path.TCP:
+			return s.dialTCP(ctx, id, addresses)
+		default:
+			return s.dialDirect(ctx, id, addresses)
 		}
-		return s.dialDirect(ctx, id, addresses)
 	})
+}
+
+// hears reports whether any connection shows that UDP passes.
+func (s *links) hears() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, held := range s.conns {
+		for _, l := range held {
+			if !l.virtual && l.alive() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // attempt follows a plan and returns the first connection. A better one that
@@ -245,7 +265,13 @@ func (s *links) neighbour(ctx context.Context, id PeerID) (*link, error) {
 	if !ok || len(addresses) == 0 || s.wall.revoked(id) {
 		return nil, errNoAddress
 	}
-	return s.dialDirect(ctx, id, addresses)
+	plan := path.Plan(path.Target{Addresses: len(addresses), TCP: s.fallback != nil, UDP: s.hears()})
+	return s.attempt(ctx, plan, func(ctx context.Context, kind path.Kind) (*link, error) {
+		if kind == path.TCP {
+			return s.dialTCP(ctx, id, addresses)
+		}
+		return s.dialDirect(ctx, id, addresses)
+	})
 }
 
 // candidates lists where a peer may be reached: where it was reached last,

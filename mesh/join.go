@@ -132,18 +132,7 @@ func knock(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transport
 		return nil, nil, err
 	}
 	var ca *x509.Certificate
-	config := &tls.Config{
-		MinVersion:         tls.VersionTLS13,
-		NextProtos:         []string{alpnJoin},
-		ServerName:         proof(digest),
-		InsecureSkipVerify: true, // VerifyConnection checks against the digest
-		Certificates:       []tls.Certificate{own},
-		VerifyConnection: func(s tls.ConnectionState) error {
-			var err error
-			ca, err = checkDoor(s, digest)
-			return err
-		},
-	}
+	config := doorConfig(own, digest, func(c *x509.Certificate) { ca = c })
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	conn, err := t.Dial(ctx, to, config, &quic.Config{
@@ -152,6 +141,25 @@ func knock(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transport
 		MaxIncomingUniStreams: -1,
 	})
 	return ca, conn, err
+}
+
+// doorConfig is for connections to a door. Found is told the mesh's CA, once
+// the peer showed that it is the one that the digest names.
+func doorConfig(own tls.Certificate, digest [32]byte, found func(ca *x509.Certificate)) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		NextProtos:         []string{alpnJoin},
+		ServerName:         proof(digest),
+		InsecureSkipVerify: true, // VerifyConnection checks against the digest
+		Certificates:       []tls.Certificate{own},
+		VerifyConnection: func(s tls.ConnectionState) error {
+			ca, err := checkDoor(s, digest)
+			if err == nil {
+				found(ca)
+			}
+			return err
+		},
+	}
 }
 
 // checkDoor checks the chain that a peer shows to who joins: the CA must be

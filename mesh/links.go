@@ -39,8 +39,10 @@ type links struct {
 	stop      context.CancelFunc
 	transport *quic.Transport
 	virtual   *quic.Transport // over the switchboard
+	socket    net.PacketConn  // that both use
 	paths     *paths
 	listeners []*quic.Listener
+	fallback  *fallback // nil: there is no TCP
 	wg        sync.WaitGroup
 
 	mu      sync.Mutex
@@ -97,6 +99,9 @@ func (s *links) start() error {
 	direct := (&sources{clock: s.wall.clock}).limited(quicConfig(s.profile))
 	if err := s.accept(s.transport, direct, false); err != nil {
 		return err
+	}
+	if s.fallback = s.paths.listenTCP(s.socket); s.fallback != nil {
+		s.spawn(s.fallback.serve)
 	}
 	return s.accept(s.virtual, virtualConfig(s.profile), true)
 }
@@ -192,17 +197,26 @@ func (s *links) adopt(l *link) *link {
 
 // noteReached writes down that a connection to a peer works, and how.
 func (s *links) noteReached(l *link) {
+	address := ""
 	if !l.virtual {
-		how := PathDirect
-		if l.punched {
-			how = PathPunched
-		}
-		s.book.reached(l.peer, l.conn.RemoteAddr().String(), how, "")
-		return
+		address = l.conn.RemoteAddr().String()
+	}
+	how, via := s.how(l)
+	s.book.reached(l.peer, address, how, via)
+}
+
+// how says how a connection leads to its peer, and who relays it.
+func (s *links) how(l *link) (how Path, via PeerID) {
+	switch {
+	case l.punched:
+		return PathPunched, ""
+	case !l.virtual:
+		return PathDirect, ""
 	}
 	if w := s.paths.present(l.peer); w != nil {
-		s.book.reached(l.peer, "", pathOf(w.kind), w.via)
+		return pathOf(w.kind), w.via
 	}
+	return PathRelayed, "" // it is being looked for
 }
 
 func (s *links) acceptStreams(l *link) {
@@ -410,6 +424,9 @@ func (s *links) close() error {
 		s.end(l, codeClosing, "closing")
 	}
 	var errs []error
+	if s.fallback != nil {
+		errs = append(errs, s.fallback.listener.Close())
+	}
 	for _, listener := range s.listeners {
 		errs = append(errs, listener.Close())
 	}

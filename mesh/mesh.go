@@ -62,6 +62,7 @@ func Open(c Config) (*Mesh, error) {
 	m.links = &links{
 		wall: w, book: m.book, profile: c.Profile, log: c.Log,
 		ctx: ctx, stop: stop, transport: newTransport(m.board.Socket(), c.Identity, c.Clock),
+		socket:  c.Socket,
 		virtual: &quic.Transport{Conn: m.board.Virtual(), ConnectionIDLength: 8},
 		conns:   map[PeerID][]*link{}, dials: map[PeerID]*dialling{}, backoff: map[PeerID]*backoff{},
 	}
@@ -164,7 +165,15 @@ func (m *Mesh) Digest() [32]byte { return m.wall.digest }
 
 // Members lists the peers that are known, this one among them, sorted by
 // name.
-func (m *Mesh) Members() []Member { return m.book.members() }
+func (m *Mesh) Members() []Member {
+	all := m.book.members()
+	for i := range all {
+		if l := m.links.held(all[i].ID); l != nil {
+			all[i].Path, all[i].Via = m.links.how(l)
+		}
+	}
+	return all
+}
 
 // Watch returns a channel that receives a value after Members changed.
 // Changes that come close together may be told once. The channel lives as

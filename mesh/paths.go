@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,11 +63,6 @@ func virtualAddr(id PeerID) *net.UDPAddr {
 	return &net.UDPAddr{IP: syntheticIP(id), Port: syntheticPort}
 }
 
-func virtualIP(id PeerID) netip.Addr {
-	a, _ := netip.AddrFromSlice(syntheticIP(id))
-	return a
-}
-
 // newLabel draws one that nobody guesses.
 func newLabel() switchboard.Label {
 	var b [8]byte
@@ -121,7 +115,7 @@ func (p *paths) remove(id PeerID, w *way) {
 	pw.ways = slices.DeleteFunc(pw.ways, func(x *way) bool { return x == w })
 	if len(pw.ways) == 0 {
 		delete(p.peers, id)
-		p.board.Unroute(virtualIP(id))
+		p.board.Unroute(virtualAddr(id).AddrPort())
 		return
 	}
 	p.chooseLocked(id, pw)
@@ -143,7 +137,7 @@ func (p *paths) chooseLocked(id PeerID, pw *pathway) {
 		return
 	}
 	pw.present = best
-	p.board.Route(virtualIP(id), best.hop)
+	p.board.Route(virtualAddr(id).AddrPort(), best.hop)
 	if l := p.links.held(id); l != nil && l.virtual {
 		p.links.book.reached(id, "", pathOf(best.kind), best.via)
 	}

@@ -119,10 +119,11 @@ func (m *Mesh) readmitAt(ctx context.Context, address string) (*JoinResult, erro
 // joinOver asks a door over a transport. It also returns whose door answered,
 // if its certificate is valid.
 func joinOver(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transport) (_ *JoinResult, by PeerID, err error) {
-	ca, conn, err := knock(ctx, c, digest, t)
+	ca, conn, done, err := knockAny(ctx, c, digest, t)
 	if err != nil {
 		return nil, "", err
 	}
+	defer done()
 	defer func() { _ = conn.CloseWithError(codeDoor, "done") }() // what was asked for is here, or not
 	defer context.AfterFunc(ctx, func() { _ = conn.CloseWithError(codeDoor, "given up") })()
 	// Of who stands at a door with an expired certificate of its own nothing is

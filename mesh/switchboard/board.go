@@ -56,16 +56,17 @@ type Board struct {
 
 	mu     sync.RWMutex
 	ports  map[Label]Port
-	routes map[netip.Addr]Hop
+	routes map[netip.AddrPort]Hop
 }
 
-// New makes a Board for the socket, which stays the caller's to close.
+// New makes a Board for the socket, which stays the caller's to close. Without
+// one all envelopes come from Take and go to Carriers.
 func New(socket net.PacketConn) *Board {
 	b := &Board{
 		OnSignal: func(Label, []byte, *net.UDPAddr) {},
 		socket:   socket,
 		ports:    map[Label]Port{},
-		routes:   map[netip.Addr]Hop{},
+		routes:   map[netip.AddrPort]Hop{},
 	}
 	b.virtual = newVirtual(b)
 	return b
@@ -83,7 +84,12 @@ func (b *Board) Socket() net.PacketConn {
 func (b *Board) Virtual() net.PacketConn { return b.virtual }
 
 // LocalAddr is the address of the socket.
-func (b *Board) LocalAddr() net.Addr { return b.socket.LocalAddr() }
+func (b *Board) LocalAddr() net.Addr {
+	if b.socket == nil {
+		return &net.UDPAddr{}
+	}
+	return b.socket.LocalAddr()
+}
 
 // Plug gives a label a meaning.
 func (b *Board) Plug(label Label, p Port) {
@@ -101,14 +107,14 @@ func (b *Board) Unplug(label Label) {
 
 // Route sends what virtual connections have for an address that way from now
 // on.
-func (b *Board) Route(to netip.Addr, hop Hop) {
+func (b *Board) Route(to netip.AddrPort, hop Hop) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.routes[to] = hop
 }
 
 // Unroute drops what virtual connections have for an address.
-func (b *Board) Unroute(to netip.Addr) {
+func (b *Board) Unroute(to netip.AddrPort) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.routes, to)
@@ -116,7 +122,7 @@ func (b *Board) Unroute(to netip.Addr) {
 
 // Send sends an envelope. What cannot be sent is dropped, as packets may be.
 func (b *Board) Send(c Carrier, envelope []byte) {
-	if a := c.Address(); a != nil {
+	if a := c.Address(); a != nil && b.socket != nil {
 		_, _ = b.socket.WriteTo(envelope, a) // QUIC sends again what it misses
 		return
 	}
@@ -160,9 +166,9 @@ func (b *Board) take(e []byte, from *net.UDPAddr) (hop Hop, ok bool) {
 
 // lookup says where packets for an address of a virtual connection go.
 func (b *Board) lookup(to *net.UDPAddr) (Hop, bool) {
-	a, _ := netip.AddrFromSlice(to.IP)
+	a := to.AddrPort()
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	hop, ok := b.routes[a]
+	hop, ok := b.routes[netip.AddrPortFrom(a.Addr().Unmap(), a.Port())]
 	return hop, ok
 }

@@ -52,14 +52,14 @@ type only struct{ net.PacketConn }
 // also through another board, and one that is no envelope passes.
 func TestWays(t *testing.T) {
 	a, middle, b := newEnd(t), newEnd(t), newEnd(t)
-	ip := netip.MustParseAddr("fd00::b")
+	ip := netip.MustParseAddrPort("[fd00::b]:1")
 	fromA := &net.UDPAddr{IP: net.ParseIP("fd00::a"), Port: 1}
 	heard := make(chan bool, 4)
 	b.Plug(7, switchboard.Port{From: fromA, Heard: func() { heard <- true }})
 	middle.Plug(9, switchboard.Port{Next: func(n int) (switchboard.Hop, bool) {
 		return switchboard.Hop{Carrier: (*switchboard.At)(b.addr), Label: 7}, n < 100
 	}})
-	to := &net.UDPAddr{IP: net.IP(ip.AsSlice()), Port: 1}
+	to := net.UDPAddrFromAddrPort(ip)
 	buffer := make([]byte, 2000)
 	for _, hop := range []switchboard.Hop{
 		{Carrier: (*switchboard.At)(b.addr), Label: 7},

@@ -98,7 +98,7 @@ func (v *virtual) Close() error {
 }
 
 // LocalAddr is that of the socket.
-func (v *virtual) LocalAddr() net.Addr { return v.board.socket.LocalAddr() }
+func (v *virtual) LocalAddr() net.Addr { return v.board.LocalAddr() }
 
 // SetReadDeadline ends ReadFrom at a time; zero lets it wait for ever.
 func (v *virtual) SetReadDeadline(t time.Time) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +46,8 @@ type sample struct {
 // commands measures durable commands a second through one peer's API, which
 // is JSON over HTTP. Ours is a request that changes a parameter of a stopped
 // instance, or makes a new one; etcd's a put of 200 bytes, by its JSON over
-// HTTP, which is the like, and by its own client over gRPC, which is leaner.
+// HTTP, which is the like, and by its own client over gRPC, which is leaner. All
+// that is HTTP is asked by the same bare clients, one connection for each.
 func commands(ctx context.Context, opt options, t *table) error {
 	m, err := startMesh(ctx, opt, "commands", 3, 10000)
 	if err != nil {
@@ -197,22 +199,27 @@ func prepare(ctx context.Context, p *peer) error {
 // change gives the client's instance another value of a parameter.
 func change(p *peer) func(context.Context, int, int) error {
 	var turn atomic.Int64
-	return func(ctx context.Context, client, _ int) error {
-		_, err := p.Request(ctx, protocol.RequestInput{
+	to := p.lines()
+	return func(_ context.Context, client, _ int) error {
+		return to.post(client, protocol.RequestInput{
 			Reference:  fmt.Sprint("bench", client),
 			Parameters: map[string]json.RawMessage{"connections": fmt.Append(nil, 16+turn.Add(1)%50000)},
 		})
-		return err
 	}
 }
 
 // create makes another instance with each write.
 func create(p *peer) func(context.Context, int, int) error {
 	var made atomic.Int64
-	return func(ctx context.Context, _, _ int) error {
-		_, err := p.Request(ctx, protocol.RequestInput{
+	to := p.lines()
+	return func(_ context.Context, client, _ int) error {
+		return to.post(client, protocol.RequestInput{
 			Reference: fmt.Sprint("new", made.Add(1)), Release: "memcached", State: protocol.RequestStopped,
 		})
-		return err
 	}
+}
+
+// lines are connections to the peer's control socket.
+func (p *peer) lines() *lines {
+	return &lines{network: "unix", address: filepath.Join(p.dir, "slapd.sock"), path: "/v1/instances"}
 }

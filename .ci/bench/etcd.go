@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -151,27 +147,10 @@ func (e *etcd) put(server int) func(context.Context, int, int) error {
 
 // post does what put does, as JSON over HTTP.
 func (e *etcd) post(server int) func(context.Context, int, int) error {
-	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxWidth, DisableCompression: true}}
-	url := e.clients[server].Endpoints()[0] + "/v3/kv/put"
-	return func(ctx context.Context, client, _ int) error {
-		body, err := json.Marshal(map[string][]byte{"key": fmt.Append(nil, "bench", client), "value": []byte(value)})
-		if err != nil {
-			return err
-		}
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-		if err != nil {
-			return err
-		}
-		answer, err := c.Do(r)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = answer.Body.Close() }()
-		text, err := io.ReadAll(answer.Body)
-		if err == nil && answer.StatusCode != http.StatusOK {
-			err = fmt.Errorf("etcd: %s: %s", answer.Status, text)
-		}
-		return err
+	address := strings.TrimPrefix(e.clients[server].Endpoints()[0], "http://")
+	to := &lines{network: "tcp", address: address, path: "/v3/kv/put"}
+	return func(_ context.Context, client, _ int) error {
+		return to.post(client, map[string][]byte{"key": fmt.Append(nil, "bench", client), "value": []byte(value)})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/mod/sumdb/tlog"
@@ -54,10 +55,14 @@ func (j *Journal) Append(entries ...Entry) (uint64, error) {
 	batch := j.db.NewBatchWithSize(512 * (len(entries) - old))
 	defer func() { _ = batch.Close() }()
 	head := j.head.clone()
+	j.writer.begin()
 	for i := range entries[old:] {
 		if err := j.writer.add(batch, &head, &entries[old+i]); err != nil {
 			return j.head.Size, err
 		}
+	}
+	if err := j.writer.addIndexes(batch); err != nil {
+		return j.head.Size, err
 	}
 	if err := j.write(func() error { return batch.Commit(pebble.NoSync) }); err != nil {
 		return j.head.Size, fmt.Errorf("append entry %d: %w", entries[old].N, err)
@@ -67,14 +72,23 @@ func (j *Journal) Append(entries ...Entry) (uint64, error) {
 	return head.Size, nil
 }
 
-// A writer makes rows. It only keeps memory from one entry to the next.
+// A writer makes rows: first those of entries, then those of their indexes.
 type writer struct {
+	keys []byte // of the index rows to come, one behind the other
+	ends []int  // of each of them
+
+	// Memory that is used again.
 	buf     bytes.Buffer
 	scratch [2 + MaxName + 8]byte
 	done    [64]Hash
+	sorted  [][]byte
 }
 
-// add puts the rows of e into a batch, and e into the tree that ends at head.
+// begin forgets what was added to a batch that was given up.
+func (w *writer) begin() { w.keys, w.ends = w.keys[:0], w.ends[:0] }
+
+// add puts the row of e into a batch, e into the tree that ends at head, and the
+// keys of its index rows by.
 func (w *writer) add(batch *pebble.Batch, head *Frontier, e *Entry) error {
 	w.buf.Reset()
 	w.buf.WriteByte(0) // what RFC 6962 hashes is this byte and the leaf
@@ -104,7 +118,30 @@ func (w *writer) add(batch *pebble.Batch, head *Frontier, e *Entry) error {
 			return err
 		}
 	}
-	return e.eachIndexKey(w.scratch[:0], func(key []byte) error { return batch.Set(key, nil, nil) })
+	return e.eachIndexKey(w.scratch[:0], func(key []byte) error {
+		w.keys = append(w.keys, key...)
+		w.ends = append(w.ends, len(w.keys))
+		return nil
+	})
+}
+
+// addIndexes puts the index rows of all that was added into a batch, in the
+// order of their keys: the store finds the place of one from that of the last.
+func (w *writer) addIndexes(batch *pebble.Batch) error {
+	w.sorted = w.sorted[:0]
+	begin := 0
+	for _, end := range w.ends {
+		w.sorted = append(w.sorted, w.keys[begin:end])
+		begin = end
+	}
+	slices.SortFunc(w.sorted, bytes.Compare)
+	for _, key := range w.sorted {
+		if err := batch.Set(key, nil, nil); err != nil {
+			return err
+		}
+	}
+	w.begin()
+	return nil
 }
 
 // compareLocked compares entries that are there already with what is there.

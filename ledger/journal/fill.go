@@ -222,6 +222,9 @@ func (t tree) addChunk(batch *pebble.Batch, c Chunk) error {
 			return err
 		}
 	}
+	if err := w.addIndexes(batch); err != nil {
+		return err
+	}
 	return VerifyConsistency(c.Proof, head.Size, head.Root(), want, wantRoot)
 }
 

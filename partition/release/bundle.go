@@ -32,6 +32,7 @@ const Main = "release.star"
 type Bundle struct {
 	files   map[string][]byte
 	encoded []byte
+	digest  string
 }
 
 // NewBundle packs files, by slash-separated relative path.
@@ -51,6 +52,8 @@ func NewBundle(files map[string][]byte) (*Bundle, error) {
 		return nil, fmt.Errorf("bundle: %d bytes are more than the %d that a profile may have", len(encoded), MaxBundle)
 	}
 	b.encoded = encoded
+	sum := sha256.Sum256(encoded)
+	b.digest = "sha256:" + hex.EncodeToString(sum[:])
 	return b, nil
 }
 
@@ -171,10 +174,7 @@ func checkPath(name string) error {
 func (b *Bundle) Encode() []byte { return b.encoded }
 
 // Digest names the bundle, as in "sha256:…".
-func (b *Bundle) Digest() string {
-	sum := sha256.Sum256(b.encoded)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
+func (b *Bundle) Digest() string { return b.digest }
 
 // Names returns the paths of all files, sorted.
 func (b *Bundle) Names() []string { return slices.Sorted(maps.Keys(b.files)) }

@@ -57,7 +57,7 @@ func (s *scribe) live(t *testing.T) {
 		Name: "home", ID: "m1", Account: "ann", Peer: "p1", PeerName: "attic", PublicKey: []byte{1},
 	})
 	p1 := ledger.AsPeer("p1")
-	propose(t, s.Replica, p1, ledger.Offer{Partitions: 100, Name: "attic", Scope: ledger.ScopeGroup})
+	propose(t, s.Replica, p1, ledger.Offer{Partitions: 100, Name: "attic", Scope: ledger.ScopeOpen})
 	d := publish(t, s.Replica, "web")
 	propose(t, s.Replica, p1, ledger.CreateToken{ID: "t1", Digest: bytes.Repeat([]byte{1}, 32), Role: ledger.RoleUser, Uses: 1, Account: "bob", Expires: s.at.Add(time.Hour)})
 	propose(t, s.Replica, p1, ledger.SetPrice{Rates: book.Rates{Request: 2_000_000_000_000}})

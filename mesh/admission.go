@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -20,6 +21,10 @@ type Admitter interface {
 	// learns only that something went wrong here. Admit must return when ctx
 	// is done.
 	Admit(ctx context.Context, a Admission) (AdmissionReply, error)
+
+	// Inspect is asked by who wants to know what Admit would answer. It changes
+	// nothing. Errors are as for Admit.
+	Inspect(ctx context.Context, a Admission) (Invitation, error)
 
 	// Readmit is asked for a peer that comes back with its key alone, for its
 	// certificate expired while it was off. Who was admitted, and not removed,
@@ -70,6 +75,11 @@ func (nobody) Admit(context.Context, Admission) (AdmissionReply, error) {
 	return AdmissionReply{}, Refuse("this peer admits nobody: join through another one")
 }
 
+// Inspect refuses.
+func (nobody) Inspect(context.Context, Admission) (Invitation, error) {
+	return Invitation{}, Refuse("this peer admits nobody: join through another one")
+}
+
 // Readmit refuses.
 func (nobody) Readmit(context.Context, Admission) (AdmissionReply, error) {
 	return AdmissionReply{}, Refuse("this peer renews no certificate: ask another one")
@@ -95,6 +105,7 @@ type joinRequest struct {
 	Role      string   `cbor:"5,keyasint,omitempty"`
 	Addresses []string `cbor:"6,keyasint,omitempty"`
 	Returning bool     `cbor:"30,keyasint,omitempty"` // admitted before; the certificate expired
+	Nonce     []byte   `cbor:"31,keyasint,omitempty"` // to be knocked back with
 }
 
 // joinReply is the answer.
@@ -110,14 +121,19 @@ type joinReply struct {
 	Seeds       [][]byte `cbor:"9,keyasint,omitempty"` // descriptors
 	Observed    string   `cbor:"10,keyasint,omitempty"`
 	Removed     bool     `cbor:"30,keyasint,omitempty"` // who came back was removed from the mesh
+	KnockedBack bool     `cbor:"31,keyasint,omitempty"`
+	Uses        int      `cbor:"32,keyasint,omitempty"`
+	Expires     int64    `cbor:"33,keyasint,omitempty"` // Unix seconds
 }
 
 // check holds a request to its bounds.
 func (r joinRequest) check() error {
 	switch {
-	case r.Format != joinFormat:
+	case r.Format != joinFormat && r.Format != inspectFormat:
 		return Refuse(fmt.Sprintf("join format %d is not known here (this peer speaks %d): use the same version of slapd", r.Format, joinFormat))
-	case r.Returning && len(r.Secret) != 0:
+	case len(r.Nonce) != 0 && len(r.Nonce) != knockNonceSize:
+		return Refuse("the nonce has a wrong length")
+	case r.Returning && (len(r.Secret) != 0 || r.Format != joinFormat):
 		return Refuse("who comes back shows its key, not a token")
 	case len(r.Secret) != 0 && len(r.Secret) != len(Token{}.Secret):
 		return Refuse("the token's secret has a wrong length")
@@ -143,7 +159,8 @@ type door struct {
 	admitter Admitter
 	meshName string
 	log      *slog.Logger
-	slots    chan struct{} // one per attempt under way
+	knock    func(ctx context.Context, to net.Addr, packet []byte) error // nil: never
+	slots    chan struct{}                                               // one per attempt under way
 }
 
 // serve handles one connection of a newcomer and closes it.
@@ -185,10 +202,15 @@ func (d *door) answer(ctx context.Context, c *quic.Conn, r joinRequest) joinRepl
 		reply.Removed = true
 		return reply
 	}
-	admitted, err := d.admit(ctx, r, Admission{
-		Open: len(r.Secret) == 0, TokenDigest: tokenDigest(r.Secret), PublicKey: key, Peer: PeerIDOf(key),
-		Name: r.Name, Role: r.Role, Addresses: r.Addresses, From: c.RemoteAddr().String(),
-	})
+	var admitted AdmissionReply
+	err := d.check(r)
+	if a := r.admission(key, reply.Observed); err == nil && r.Format == inspectFormat {
+		if err = d.inspect(ctx, c, r, a, &reply); err == nil {
+			return reply
+		}
+	} else if err == nil {
+		admitted, err = d.admit(ctx, r.Returning, a)
+	}
 	var public refusal
 	switch {
 	case errors.As(err, &public):
@@ -206,22 +228,27 @@ func (d *door) answer(ctx context.Context, c *quic.Conn, r joinRequest) joinRepl
 	return reply
 }
 
-// admit checks what needs no ledger, then asks the Admitter. A newcomer whose
-// clock is wrong is refused before its token is used up.
-func (d *door) admit(ctx context.Context, r joinRequest, a Admission) (AdmissionReply, error) {
+// check refuses what needs no ledger. A newcomer whose clock is wrong is
+// refused before its token is used up.
+func (d *door) check(r joinRequest) error {
 	if err := r.check(); err != nil {
-		return AdmissionReply{}, err
+		return err
 	}
-	if reason := clockReason(time.Unix(0, r.Clock).Sub(d.wall.clock())); reason != "" {
-		return AdmissionReply{}, Refuse(reason)
+	if reason := clockReason(time.Unix(0, r.Clock).Sub(d.wall.clock()), d.wall.clock()); reason != "" {
+		return Refuse(reason)
 	}
+	return nil
+}
+
+// admit asks the Admitter.
+func (d *door) admit(ctx context.Context, returning bool, a Admission) (AdmissionReply, error) {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	default:
 		return AdmissionReply{}, Refuse("too many peers join at this moment: try again")
 	}
-	if r.Returning {
+	if returning {
 		return d.admitter.Readmit(ctx, a)
 	}
 	return d.admitter.Admit(ctx, a)
@@ -244,13 +271,16 @@ func (d *door) seeds() [][]byte {
 	return seeds
 }
 
-// clockReason says what is wrong with a newcomer's clock, or "".
-func clockReason(ahead time.Duration) string {
+// clockReason says what is wrong with a newcomer's clock, or "". It names the
+// mesh's time, for a computer without Internet asks no time server.
+func clockReason(ahead time.Duration, now time.Time) string {
+	const fix = "your clock is %s %s the mesh: set it (timedatectl set-ntp true, or without Internet date -u -s '%s'), then join again"
+	at := now.UTC().Format(time.DateTime)
 	switch {
 	case ahead > clockTolerance:
-		return fmt.Sprintf("your clock is %s ahead of the mesh: set it (timedatectl set-ntp true), then join again", roughly(ahead))
+		return fmt.Sprintf(fix, roughly(ahead), "ahead of", at)
 	case ahead < -clockTolerance:
-		return fmt.Sprintf("your clock is %s behind the mesh: set it (timedatectl set-ntp true), then join again", roughly(-ahead))
+		return fmt.Sprintf(fix, roughly(-ahead), "behind", at)
 	}
 	return ""
 }

@@ -133,6 +133,19 @@ func (w *world) Admit(_ context.Context, a mesh.Admission) (mesh.AdmissionReply,
 	return mesh.AdmissionReply{CertificateDER: der, Role: "voter", Account: "ann", Epoch: 1}, err
 }
 
+// Inspect says what Admit would.
+func (w *world) Inspect(_ context.Context, a mesh.Admission) (mesh.Invitation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.refuse != "":
+		return mesh.Invitation{}, mesh.Refuse(w.refuse)
+	case !a.Open && a.TokenDigest != w.token.Digest():
+		return mesh.Invitation{}, mesh.Refuse("no such token: it was revoked, used up, or never made here")
+	}
+	return mesh.Invitation{Role: "voter", Account: "ann", Uses: 1}, nil
+}
+
 // Readmit renews for every key, as the ledger would for those it knows.
 func (w *world) Readmit(_ context.Context, a mesh.Admission) (mesh.AdmissionReply, error) {
 	w.mu.Lock()

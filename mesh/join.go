@@ -35,7 +35,8 @@ type JoinConfig struct {
 	// Timeout bounds how long the peer may keep silent. Default 10 s.
 	Timeout time.Duration
 
-	returning bool // a member whose certificate expired, which shows its key
+	returning bool   // a member whose certificate expired, which shows its key
+	nonce     []byte // to only look, and be knocked back with
 }
 
 // A JoinResult is what a peer needs to be a member.
@@ -99,7 +100,8 @@ func join(ctx context.Context, c JoinConfig, digest [32]byte) (_ *JoinResult, er
 
 // result is what an answer brings, if it is believed.
 func (r joinReply) result(c JoinConfig, ca *x509.Certificate, digest [32]byte) (*JoinResult, error) {
-	if reason := clockReason(c.Clock().Sub(time.Unix(0, r.Clock))); reason != "" {
+	theirs := time.Unix(0, r.Clock)
+	if reason := clockReason(c.Clock().Sub(theirs), theirs); reason != "" {
 		return nil, Refuse(reason)
 	}
 	switch {
@@ -131,6 +133,11 @@ func knock(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transport
 	if err != nil {
 		return nil, nil, err
 	}
+	return knockAt(ctx, c, digest, t, own, to)
+}
+
+// knockAt connects to one address.
+func knockAt(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transport, own tls.Certificate, to *net.UDPAddr) (*x509.Certificate, *quic.Conn, error) {
 	var ca *x509.Certificate
 	config := doorConfig(own, digest, func(c *x509.Certificate) { ca = c })
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
@@ -188,7 +195,10 @@ func ask(ctx context.Context, c JoinConfig, conn *quic.Conn) (joinReply, error) 
 	if err != nil {
 		return reply, err
 	}
-	request := joinRequest{Format: joinFormat, Name: c.Name, Clock: c.Clock().UnixNano(), Role: c.Role, Addresses: c.Addresses, Returning: c.returning}
+	request := joinRequest{Format: joinFormat, Nonce: c.nonce, Name: c.Name, Clock: c.Clock().UnixNano(), Role: c.Role, Addresses: c.Addresses, Returning: c.returning}
+	if len(c.nonce) > 0 {
+		request.Format = inspectFormat
+	}
 	if c.Token != nil {
 		request.Secret = c.Token.Secret[:]
 	}
@@ -225,6 +235,8 @@ func explain(err error, c JoinConfig) error {
 	switch {
 	case errors.Is(err, ErrRefused):
 		return fmt.Errorf("%w: %w", ErrRefused, err)
+	case rank(err) < 9:
+		return err // it says what to do already
 	case errors.As(err, &lookup):
 		return fmt.Errorf("no such host: check the name: %w", err)
 	case errors.As(err, &handshake), errors.As(err, &idle), errors.Is(err, context.DeadlineExceeded):

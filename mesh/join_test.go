@@ -107,7 +107,7 @@ func TestJoinRefused(t *testing.T) {
 		{
 			name:   "clock a day ahead",
 			change: func(j *mesh.JoinConfig) { j.Clock = off(24*time.Hour + 3*time.Minute) },
-			want:   "your clock is 24h3m ahead of the mesh: set it (timedatectl set-ntp true), then join again", is: mesh.ErrRefused,
+			want:   "your clock is 24h3m ahead of the mesh: set it (timedatectl set-ntp true, or without Internet date -u -s '", is: mesh.ErrRefused,
 		},
 		{
 			name:   "clock a day behind",
@@ -181,6 +181,10 @@ type brokenAdmitter struct{}
 
 func (brokenAdmitter) Admit(context.Context, mesh.Admission) (mesh.AdmissionReply, error) {
 	return mesh.AdmissionReply{}, errors.New("disk on fire")
+}
+
+func (brokenAdmitter) Inspect(context.Context, mesh.Admission) (mesh.Invitation, error) {
+	return mesh.Invitation{}, errors.New("disk on fire")
 }
 
 func (brokenAdmitter) Readmit(context.Context, mesh.Admission) (mesh.AdmissionReply, error) {

@@ -68,6 +68,9 @@ func Open(c Config) (*Mesh, error) {
 	}
 	m.streams = &streams{self: m.Self(), links: m.links, authorize: c.Authorize, log: c.Log, listeners: make(map[Kind]*listener)}
 	entrance := &door{wall: w, book: m.book, admitter: c.Admitter, meshName: c.Credentials.MeshName, log: c.Log, slots: make(chan struct{}, joinsAtOnce)}
+	if _, real := c.Socket.(*net.UDPConn); real {
+		entrance.knock = knockFrom
+	}
 	m.paths = &paths{
 		links: m.links, board: m.board, reach: newReach(c.Clock), open: m.streams.openOn,
 		log: c.Log, peers: map[PeerID]*pathway{}, signals: map[switchboard.Label]*punch{}, punched: map[PeerID]time.Time{},

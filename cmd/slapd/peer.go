@@ -38,9 +38,9 @@ func (p peer) Join(ctx context.Context, opt command.JoinOptions) error {
 		return err
 	}
 	result, err := daemon.Join(ctx, cfg, daemon.JoinOptions{
-		Settings: settingsOf(opt.RunOptions), Address: opt.Address, Token: opt.Token,
+		Settings: settingsOf(opt.RunOptions), Address: opt.Address, Token: opt.Token, Check: opt.Check, Told: opt.Told,
 	})
-	if err != nil || opt.EnrollOnly {
+	if err != nil || opt.EnrollOnly || opt.Check {
 		return err
 	}
 	cfg.Seeds = result.Seeds

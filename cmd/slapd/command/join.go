@@ -13,7 +13,9 @@ func joinVerb() *verb {
 	return &verb{
 		name: "join", args: "HOST[:PORT][#FINGERPRINT]", min: 1, max: 1,
 		brief: "join a mesh through any of its peers, then run",
-		about: "A private mesh wants a token: \"slapd init\" and \"slapd token create\" print the whole\n" +
+		about: "Before anything is asked for it says which addresses answer, how the clocks differ,\n" +
+			"whether others reach this computer, and what the invitation grants; if something\n" +
+			"is in the way it says what, and the token stays good. A private mesh wants a token: \"slapd init\" and \"slapd token create\" print the whole\n" +
 			"line. An open mesh wants its fingerprint behind the address. Other users of this\n" +
 			"computer can read --token while slapd runs; SLAPD_TOKEN and --token-file keep it\n" +
 			"from them.",
@@ -21,6 +23,7 @@ func joinVerb() *verb {
 			return append([]cli.Flag{
 				&cli.StringFlag{Name: "token", Usage: "what admits this computer: `slapd1-…` (SLAPD_TOKEN)"},
 				&cli.StringFlag{Name: "token-file", Usage: "read the token from `FILE`; - is standard input"},
+				&cli.BoolFlag{Name: "check", Usage: "find out whether joining would succeed, and change nothing"},
 				&cli.BoolFlag{Name: "enroll-only", Usage: "do not run; \"slapd run\" does"},
 			}, runFlags()...)
 		},
@@ -29,6 +32,7 @@ func joinVerb() *verb {
 			"slapd join mesh.example.org:7527#ab12…",
 			"slapd join 192.0.2.1 --token slapd1-… --name attic --label country=FR",
 			"slapd join 192.0.2.1 --token-file /root/token",
+			"slapd join 192.0.2.1 --token slapd1-… --check",
 		},
 		run: func(ctx context.Context, i *invocation) error {
 			run, err := i.runOptions()
@@ -41,6 +45,7 @@ func joinVerb() *verb {
 			}
 			return i.Peer.Join(ctx, JoinOptions{
 				RunOptions: run, Address: i.args[0], EnrollOnly: i.Bool("enroll-only"), Token: token,
+				Check: i.Bool("check"), Told: i.told,
 			})
 		},
 	}

@@ -80,6 +80,13 @@ type JoinOptions struct {
 
 	// EnrollOnly joins and does not run. Ready is not called.
 	EnrollOnly bool
+
+	// Check finds out whether joining would succeed, and changes nothing.
+	Check bool
+
+	// Told is called with what was found out before anything is asked for,
+	// and, unless that is all, once more when this computer is admitted.
+	Told func(protocol.JoinReport)
 }
 
 // DemoOptions say what to show.

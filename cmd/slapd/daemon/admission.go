@@ -23,6 +23,7 @@ const (
 	admitPath   = "/v1/admit"
 	renewPath   = "/v1/renew"
 	readmitPath = "/v1/readmit"
+	inspectPath = "/v1/inspect"
 )
 
 // admitTimeout bounds how long a newcomer is kept waiting.
@@ -71,6 +72,46 @@ func (d *Daemon) admit(ctx context.Context, asked mesh.PeerID, a mesh.Admission)
 	}
 	m, _ := v.Mesh()
 	return mesh.AdmissionReply{CertificateDER: certificate, Role: string(peer.Role), Account: string(peer.Account), Epoch: m.Epoch}, nil
+}
+
+// Inspect is the mesh's question what Admit would answer.
+func (d *Daemon) Inspect(ctx context.Context, a mesh.Admission) (mesh.Invitation, error) {
+	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	defer cancel()
+	var out mesh.Invitation
+	err := d.atLeader(ctx, inspectPath, a, &out, func(context.Context) error {
+		var err error
+		out, err = d.inspect(d.mesh.Self(), a)
+		return err
+	})
+	if code := ledger.CodeOf(err); code != "" && code != ledger.ErrInternal {
+		return out, mesh.Refuse(strings.TrimPrefix(err.Error(), "admit "+a.Name+": "))
+	}
+	return out, err
+}
+
+// inspect decides as admit would, and leaves it at that.
+func (d *Daemon) inspect(asked mesh.PeerID, a mesh.Admission) (mesh.Invitation, error) {
+	v, now := d.books.View(), d.cfg.Clock()
+	c := ledger.Admit{Open: a.Open, Peer: ledger.PeerID(a.Peer), PublicKey: a.PublicKey, Name: a.Name}
+	var out mesh.Invitation
+	if !a.Open {
+		c.TokenDigest = a.TokenDigest[:]
+		token, _ := v.TokenByDigest(c.TokenDigest)
+		out.Uses, out.Expires = token.Uses, token.Expires
+	}
+	events, err := v.Decide(c, ledger.Context{At: now, Principal: ledger.AsPeer(ledger.PeerID(asked))})
+	if err != nil {
+		return mesh.Invitation{}, err
+	}
+	peer, _ := v.Peer(ledger.PeerID(a.Peer)) // who is a member already stays what it is
+	for _, e := range events {
+		if admitted, ok := e.(ledger.Admitted); ok {
+			peer = admitted.Peer
+		}
+	}
+	out.Role, out.Account = string(peer.Role), string(peer.Account)
+	return out, nil
 }
 
 // Readmit is the mesh's question whether a peer that comes back with its key
@@ -192,6 +233,12 @@ func (d *Daemon) serveAdmission() {
 			return mesh.AdmissionReply{}, d.elsewhere(ctx)
 		}
 		return d.admit(ctx, caller, a)
+	})
+	handle(d.rpc, inspectPath, func(ctx context.Context, caller mesh.PeerID, a mesh.Admission) (mesh.Invitation, error) {
+		if !d.books.Leads() {
+			return mesh.Invitation{}, d.elsewhere(ctx)
+		}
+		return d.inspect(caller, a)
 	})
 	handle(d.rpc, readmitPath, func(ctx context.Context, _ mesh.PeerID, a mesh.Admission) (mesh.AdmissionReply, error) {
 		if !d.books.Leads() {

@@ -1,13 +1,11 @@
 package daemon
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
@@ -100,91 +98,4 @@ func (f *folder) checkEmpty() error {
 		return err
 	}
 	return fmt.Errorf("state folder %s: belongs to mesh %s (%s) already: start it with \"slapd run\", or choose another folder with --dir", f.path, c.MeshName, c.MeshID())
-}
-
-// JoinOptions says which mesh to join.
-type JoinOptions struct {
-	Settings
-
-	// Address is HOST[:PORT][#FINGERPRINT] of any peer of the mesh.
-	Address string
-
-	// Token is what admits to a private mesh, "" to an open one.
-	Token string
-
-	// Socket asks for admission, if set. It is not closed.
-	Socket net.PacketConn
-}
-
-// Join has this computer admitted to a mesh, and returns peers to start with.
-// [Open] then runs it. Who is a member of that very mesh already may join
-// again, which finds it again wherever its peers have gone.
-func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult, err error) {
-	join := mesh.JoinConfig{Socket: opt.Socket, Clock: cfg.Clock, Addresses: opt.Advertise}
-	if err := readInvitation(&join, opt.Address, opt.Token); err != nil {
-		return nil, err
-	}
-	f, err := openFolder(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := f.checkMesh(invited(join)); err != nil {
-		return nil, err
-	}
-	settings, err := f.remember(opt.Settings)
-	if err != nil {
-		return nil, err
-	}
-	join.Name = settings.Name
-	if join.Identity, err = mesh.LoadOrCreateIdentity(f.path); err != nil {
-		return nil, err
-	}
-	result, err := mesh.Join(ctx, join)
-	if err != nil {
-		return nil, err
-	}
-	// Whoever is admitted is a member, whatever was so before.
-	return result, errors.Join(result.Save(f.path), removeIfThere(f.file(removedFile)))
-}
-
-// readInvitation reads the address and token that the user was given.
-func readInvitation(join *mesh.JoinConfig, address, token string) (err error) {
-	if join.Address, join.Fingerprint, err = mesh.ParseAddress(address); err != nil {
-		return err
-	}
-	if token != "" {
-		t, err := mesh.ParseToken(token)
-		if err != nil {
-			return err
-		}
-		join.Token = &t
-	}
-	if join.Token == nil && join.Fingerprint == nil {
-		return errors.New("join: a token is needed (ask for the line that \"slapd token create\" prints), or, for an open mesh, the fingerprint: HOST:PORT#FINGERPRINT")
-	}
-	return nil
-}
-
-// invited returns the digest of the CA that the invitation names.
-func invited(join mesh.JoinConfig) [32]byte {
-	if join.Token != nil {
-		return join.Token.CADigest
-	}
-	return *join.Fingerprint
-}
-
-// checkMesh refuses a folder that belongs to another mesh.
-func (f *folder) checkMesh(digest [32]byte) error {
-	c, err := mesh.LoadCredentials(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if own, err := c.CADigest(); err != nil || own == digest {
-		return err
-	}
-	return fmt.Errorf("state folder %s: belongs to mesh %s (%s), the invitation is to another: choose another folder with --dir: %w", f.path, c.MeshName, c.MeshID(), mesh.ErrOtherMesh)
 }

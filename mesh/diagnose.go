@@ -1,0 +1,288 @@
+package mesh
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// maxTries is how many addresses of one name are tried.
+const maxTries = 8
+
+// otherTries is how long other addresses are waited for once one answered.
+const otherTries = time.Second
+
+// A Try is one address that was tried.
+type Try struct {
+	Address string
+	After   time.Duration // until it answered
+	Err     error         // why it did not, and what to do; nil if it did
+}
+
+// A Diagnosis is what was found out about joining, before anything was spent
+// or changed.
+type Diagnosis struct {
+	Tries      []Try
+	Address    string        // the one that answered first: to be joined through
+	MeshName   string        // as the peer there says
+	Ahead      time.Duration // our clock, of that of the mesh
+	Local      string        // our own address, as this computer sees it; "" if it is not known
+	Observed   string        // the same as the mesh sees it
+	Knocked    bool          // the mesh tried to reach us from elsewhere
+	Reached    bool          // and did
+	Invitation Invitation
+}
+
+// Translated reports whether there is a NAT between us and the mesh. It does
+// not know where Local is not known.
+func (d Diagnosis) Translated() bool { return d.Local != "" && d.Local != d.Observed }
+
+// Examine finds out whether Join would succeed, and how. It changes nothing:
+// no token is used. The error says what stands in the way, and what to do; the
+// diagnosis holds what was found until then.
+func Examine(ctx context.Context, c JoinConfig) (*Diagnosis, error) {
+	digest, err := c.digest()
+	if err != nil {
+		return nil, err
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.Socket == nil {
+		s, err := Bind(":0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = s.Close() }()
+		c.Socket = s
+	}
+	e := &examination{config: c, digest: digest, transport: &quic.Transport{Conn: c.Socket, ConnectionIDLength: 8}}
+	defer func() { _ = e.transport.Close() }()
+	if err := e.run(ctx); err != nil {
+		return &e.found, fmt.Errorf("join %s: %w", c.Address, explain(err, c))
+	}
+	return &e.found, nil
+}
+
+type examination struct {
+	config    JoinConfig
+	digest    [32]byte
+	transport *quic.Transport
+	found     Diagnosis
+}
+
+func (e *examination) run(ctx context.Context) error {
+	addresses, err := resolveAll(ctx, e.config.Address)
+	if err != nil {
+		return err
+	}
+	own, err := selfSigned(e.config.Identity, e.config.Clock())
+	if err != nil {
+		return err
+	}
+	conn := e.try(ctx, addresses, own)
+	if conn == nil {
+		return e.worst()
+	}
+	defer func() { _ = conn.CloseWithError(codeDoor, "done") }()
+	return e.look(ctx, conn)
+}
+
+// try knocks at all addresses at once and returns the connection that was
+// made first, or nil.
+func (e *examination) try(ctx context.Context, addresses []netip.AddrPort, own tls.Certificate) *quic.Conn {
+	ctx, cancel := context.WithTimeout(ctx, e.config.Timeout)
+	defer cancel()
+	type result struct {
+		n     int
+		conn  *quic.Conn
+		after time.Duration
+		err   error
+	}
+	results := make(chan result)
+	start := e.config.Clock()
+	for n, a := range addresses {
+		e.found.Tries = append(e.found.Tries, Try{Address: a.String()})
+		go func() {
+			conn, err := e.knock(ctx, a, own)
+			results <- result{n, conn, e.config.Clock().Sub(start), err}
+		}()
+	}
+	var first *quic.Conn
+	for range addresses {
+		r := <-results
+		e.found.Tries[r.n].After, e.found.Tries[r.n].Err = r.after, r.err
+		switch {
+		case r.err != nil:
+		case first == nil:
+			first = r.conn
+			e.found.Address = e.found.Tries[r.n].Address
+			rest := time.AfterFunc(otherTries, cancel)
+			defer rest.Stop()
+		default:
+			_ = r.conn.CloseWithError(codeDoor, "another address was faster")
+		}
+	}
+	return first
+}
+
+// knock connects to one address, and says what is wrong if it cannot. Where
+// nobody listens it does not wait.
+func (e *examination) knock(ctx context.Context, a netip.AddrPort, own tls.Certificate) (*quic.Conn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	heard := make(chan echo, 1)
+	if _, real := e.config.Socket.(*net.UDPConn); real {
+		go func() {
+			h := sound(ctx, a)
+			if h == echoRefused || h == echoNoRoute {
+				cancel(errNobody)
+			}
+			heard <- h
+		}()
+	} else {
+		heard <- echoNone
+	}
+	_, conn, err := knockAt(ctx, e.config, e.digest, e.transport, own, net.UDPAddrFromAddrPort(a))
+	if err == nil {
+		return conn, nil
+	}
+	cancel(nil)
+	return nil, explainTry(err, <-heard, a, e.config)
+}
+
+// errNobody ends a knock where nobody can answer.
+var errNobody = errors.New("nobody listens")
+
+// worst is the failure that says most of what to do.
+func (e *examination) worst() error {
+	errs := make([]error, 0, len(e.found.Tries))
+	for _, t := range e.found.Tries {
+		errs = append(errs, t.Err)
+	}
+	slices.SortStableFunc(errs, func(a, b error) int { return rank(a) - rank(b) })
+	return errs[0]
+}
+
+// look asks what joining would bring, and notes what the answer shows.
+func (e *examination) look(ctx context.Context, conn *quic.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = conn.CloseWithError(codeDoor, "given up") })()
+	nonce := make([]byte, knockNonceSize)
+	if _, err := rand.Read(nonce); err != nil {
+		return err
+	}
+	e.config.nonce = nonce
+	knocked := e.listen(ctx, nonce)
+	sent := e.config.Clock()
+	reply, err := ask(ctx, e.config, conn)
+	if err != nil {
+		return err
+	}
+	now := e.config.Clock()
+	theirs := time.Unix(0, reply.Clock)
+	e.found.Ahead = sent.Add(now.Sub(sent) / 2).Sub(theirs)
+	e.found.MeshName, e.found.Observed = reply.MeshName, reply.Observed
+	e.found.Local = localTowards(e.config.Socket, conn.RemoteAddr())
+	if e.found.Knocked = reply.KnockedBack; e.found.Knocked {
+		e.found.Reached = <-knocked
+	}
+	if reason := clockReason(now.Sub(theirs), theirs); reason != "" {
+		return Refuse(reason)
+	}
+	if reply.Refused != "" {
+		return Refuse(reply.Refused)
+	}
+	e.found.Invitation = Invitation{Role: reply.Role, Account: reply.Account, Uses: reply.Uses}
+	if reply.Expires != 0 {
+		e.found.Invitation.Expires = time.Unix(reply.Expires, 0)
+	}
+	return nil
+}
+
+// listen waits for the packet that knocks back, and tells whether it came. It
+// begins before it is asked for.
+func (e *examination) listen(ctx context.Context, nonce []byte) <-chan bool {
+	came := make(chan bool, 1)
+	if _, real := e.config.Socket.(*net.UDPConn); !real {
+		came <- false
+		return came
+	}
+	// The first call makes the transport keep packets that are not QUIC's, so
+	// it must not come too late.
+	begun := make(chan struct{})
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, knockPatience)
+		defer cancel()
+		buffer := make([]byte, 1+knockNonceSize)
+		close(begun)
+		for {
+			n, _, err := e.transport.ReadNonQUICPacket(ctx, buffer)
+			if err != nil {
+				came <- false
+				return
+			}
+			if buffer[0] == knockBack && string(buffer[1:n]) == string(nonce) {
+				came <- true
+				return
+			}
+		}
+	}()
+	<-begun
+	return came
+}
+
+// localTowards is the address of the socket as a packet to to leaves this
+// computer, or "".
+func localTowards(socket net.PacketConn, to net.Addr) string {
+	bound, ok := socket.LocalAddr().(*net.UDPAddr)
+	if _, real := socket.(*net.UDPConn); !ok || !real {
+		return ""
+	}
+	c, err := net.Dial("udp", to.String()) //nolint:noctx // nothing is sent
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = c.Close() }()
+	host, _, err := net.SplitHostPort(c.LocalAddr().String())
+	if err != nil {
+		return ""
+	}
+	return net.JoinHostPort(host, strconv.Itoa(bound.Port))
+}
+
+// resolveAll turns HOST:PORT into the addresses to try.
+func resolveAll(ctx context.Context, address string) ([]netip.AddrPort, error) {
+	if ap, err := netip.ParseAddrPort(address); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())}, nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	var all []netip.AddrPort
+	for _, ip := range ips {
+		if a := netip.AddrPortFrom(ip.Unmap(), uint16(number)); len(all) < maxTries && !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}

@@ -11,8 +11,8 @@ import (
 
 // A shared instance is a place inside another instance, its host, which runs
 // the same release: a database on a server, a site on a front end. It holds
-// no partition and no address; its computer is its host's, which sees it and
-// reports on it.
+// no partition and no address: those that it has are its host's, and so is its
+// computer, which sees it and reports on it.
 
 // filterHost is the key of a filter that names the host.
 const filterHost = "instance"
@@ -20,12 +20,19 @@ const filterHost = "instance"
 // The kinds of links of shared instances.
 const (
 	linkShared = "shared" // host, shared instance
+	linkGone   = "gone"   // host, shared instance that was destroyed lately
 	linkOpen   = "open"   // name of a release, host that takes anyone's
 )
 
 // SharedOn iterates over the shared instances inside one, by id.
 func (s *State) SharedOn(id InstanceID) iter.Seq[Instance] {
 	return s.linked(linkShared, idKey(id))
+}
+
+// GoneFrom iterates over the shared instances that were inside one and were
+// destroyed lately, by id: what the host has of them is to go.
+func (s *State) GoneFrom(id InstanceID) iter.Seq[Instance] {
+	return s.linked(linkGone, idKey(id))
 }
 
 // placedOn iterates over the instances of a computer: those that hold a
@@ -85,6 +92,9 @@ func (c Request) share(s *State, now *Instance) (Computer, error) {
 			continue
 		}
 		now.Host, now.Computer, now.Partition, now.Release = host.ID, host.Computer, host.Partition, host.Release
+		if s.follows(RulesOfGroups) {
+			now.Address = host.Address // where it is reached, also by those who do not see the host
+		}
 		computer, _ := s.Computer(host.Computer)
 		return computer, nil
 	}

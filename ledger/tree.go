@@ -30,6 +30,9 @@ func (i Instance) links() (keys []Key) {
 		add(linkMember, idKey(i.Root))
 	}
 	if i.Settled() {
+		if i.Host != 0 {
+			add(linkGone, idKey(i.Host))
+		}
 		return keys
 	}
 	if i.Host != 0 {

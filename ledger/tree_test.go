@@ -319,8 +319,8 @@ func (w *world) checkShared(i Instance) error {
 		return fmt.Errorf("%s is inside %s, which is %s", i.ID, i.Host, host.Requested)
 	case host.Release != i.Release || host.Type != i.Type || host.Computer != i.Computer || host.Partition != i.Partition:
 		return fmt.Errorf("%s is %.16s of type %s on %s and %s, inside which it is, %.16s of type %s on %s", i.ID, i.Release, i.Type, i.Computer, i.Host, host.Release, host.Type, host.Computer)
-	case i.Address.IsValid():
-		return fmt.Errorf("%s is shared and has the address %s", i.ID, i.Address)
+	case i.Address != host.Address && w.follows(RulesOfGroups):
+		return fmt.Errorf("%s is shared and has the address %s, its host %s", i.ID, i.Address, host.Address)
 	}
 	for other := range w.SharedOn(host.ID) {
 		if other.ID == i.ID {

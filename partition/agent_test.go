@@ -268,7 +268,8 @@ func (n *fakeNode) Drop(ctx context.Context, tree string) error {
 	return n.call(ctx, "drop %s", tree)
 }
 
-func (n *fakeNode) Start(ctx context.Context, i ledger.Instance, _ []byte, _ string) (Result, error) {
+func (n *fakeNode) Start(ctx context.Context, start Start) (Result, error) {
+	i := start.Instance
 	n.mu.Lock()
 	n.data[i.Partition] = i.ID
 	n.mu.Unlock()

@@ -130,12 +130,13 @@ func (c *Computer) Build(ctx context.Context, profile []byte, progress func(stri
 func (c *Computer) Drop(_ context.Context, tree string) error { return c.Store.RemoveTree(tree) }
 
 // Start implements [Host].
-func (c *Computer) Start(ctx context.Context, i ledger.Instance, profile []byte, tree string) (Result, error) {
-	r, err := c.load(profile)
+func (c *Computer) Start(ctx context.Context, s Start) (Result, error) {
+	i := s.Instance
+	r, err := c.load(s.Profile)
 	if err != nil {
 		return Result{}, err
 	}
-	t, err := c.Store.Tree(tree)
+	t, err := c.Store.Tree(s.Tree)
 	if err != nil {
 		return Result{}, err
 	}
@@ -143,7 +144,7 @@ func (c *Computer) Start(ctx context.Context, i ledger.Instance, profile []byte,
 	if err := c.claim(folder, i); err != nil {
 		return Result{}, err
 	}
-	desired, err := c.evaluate(r, i, folder)
+	desired, err := c.evaluate(r, s, folder)
 	if err != nil {
 		return Result{}, err
 	}
@@ -157,6 +158,12 @@ func (c *Computer) Start(ctx context.Context, i ledger.Instance, profile []byte,
 	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports, Metrics: desired.Metrics}
 	if result.Connection == nil {
 		result.Connection = map[string]string{}
+	}
+	if desired.Shared != nil {
+		result.Shared = make(map[ledger.InstanceID]release.Served, len(desired.Shared))
+	}
+	for id, served := range desired.Shared {
+		result.Shared[ledger.InstanceID(id)] = served
 	}
 	return result, nil
 }
@@ -181,15 +188,26 @@ func (c *Computer) claim(folder string, i ledger.Instance) error {
 }
 
 // evaluate asks the profile what the instance should be.
-func (c *Computer) evaluate(r *release.Release, i ledger.Instance, folder string) (release.Desired, error) {
+func (c *Computer) evaluate(r *release.Release, s Start, folder string) (release.Desired, error) {
 	keys, err := openSecrets(folder)
 	if err != nil {
 		return release.Desired{}, err
 	}
-	desired, err := r.Evaluate(release.Input{
+	i := s.Instance
+	in := release.Input{
 		Type: i.Type, Parameters: i.Parameters, Reference: string(i.Reference), Address: i.Address,
 		Root: c.Walls.Root(folder), Secret: keys.get,
-	})
+	}
+	for _, shared := range s.Shared {
+		in.Shared = append(in.Shared, release.Shared{
+			ID: uint64(shared.ID), Reference: string(shared.Reference), Parameters: shared.Parameters,
+			Started: shared.Requested == ledger.InstanceStarted,
+		})
+	}
+	for _, id := range s.Gone {
+		in.Gone = append(in.Gone, uint64(id))
+	}
+	desired, err := r.Evaluate(in)
 	if err != nil {
 		return release.Desired{}, err
 	}

@@ -58,6 +58,7 @@ func (a *Agent) finishStart(s Start, e ending) {
 		place.Running, place.Release, place.Applied = true, s.Instance.Release, s.Instance.Order()
 		place.Generation = s.Instance.Generation
 		place.Spec, place.Connection, place.Ports = e.result.Spec, e.result.Connection, e.result.Ports
+		place.Shared = e.result.Shared
 		place.Trial = Trial{}
 	}
 	a.have.Places[n] = place

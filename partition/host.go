@@ -29,7 +29,7 @@ type Host interface {
 
 	// Start makes the instance run as it should, in its partition. The
 	// partition is empty, or has the instance's own data.
-	Start(ctx context.Context, i ledger.Instance, profile []byte, tree string) (Result, error)
+	Start(ctx context.Context, s Start) (Result, error)
 
 	// Stop ends what runs in the partition and returns when it has ended.
 	Stop(ctx context.Context, partition int) error

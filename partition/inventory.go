@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/partition/release"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
 
@@ -42,6 +43,10 @@ type Place struct {
 	// Connection and Ports are what Applied publishes.
 	Connection map[string]string
 	Ports      map[string]uint16
+
+	// Shared is what it makes of the shared instances inside; nil if the
+	// release serves none.
+	Shared map[ledger.InstanceID]release.Served
 
 	Busy  bool // a step is under way
 	Trial Trial

@@ -28,7 +28,8 @@ type Result struct {
 	Spec       string
 	Connection map[string]string
 	Ports      map[string]uint16
-	Metrics    []release.Metric // what is to be counted of the instance
+	Metrics    []release.Metric                     // what is to be counted of the instance
+	Shared     map[ledger.InstanceID]release.Served // nil if the release serves none
 }
 
 // Build makes the tree of a release.
@@ -50,6 +51,8 @@ type Start struct {
 	Instance ledger.Instance
 	Profile  []byte
 	Tree     string
+	Shared   []ledger.Instance   // inside it
+	Gone     []ledger.InstanceID // that were, and were destroyed lately
 }
 
 // Stop ends what runs in a partition. Its data stays.
@@ -80,7 +83,7 @@ func (s Drop) Do(ctx context.Context, h Host) (Result, error) { return Result{},
 
 // Do starts the instance.
 func (s Start) Do(ctx context.Context, h Host) (Result, error) {
-	return h.Start(ctx, s.Instance, s.Profile, s.Tree)
+	return h.Start(ctx, s)
 }
 
 // Do stops the partition.
@@ -176,7 +179,18 @@ func (p *planner) planStart(i ledger.Instance, place Place) {
 	if place.Trial.Permanent && place.Trial.For == i.Order() {
 		return
 	}
-	p.starts = append(p.starts, Start{Instance: i, Profile: profile, Tree: shelf.Tree})
+	s := Start{Instance: i, Profile: profile, Tree: shelf.Tree}
+	for _, shared := range p.w.Shared {
+		if shared.Host == i.ID {
+			s.Shared = append(s.Shared, shared)
+		}
+	}
+	for _, gone := range p.w.Gone {
+		if gone.Host == i.ID {
+			s.Gone = append(s.Gone, gone.ID)
+		}
+	}
+	p.starts = append(p.starts, s)
 }
 
 // planBuild builds a release that is not there.

@@ -225,26 +225,52 @@ func TestReportShared(t *testing.T) {
 	shared := func(id ledger.InstanceID, requested ledger.InstanceState) ledger.Instance {
 		return ledger.Instance{ID: id, Host: 7, Shared: true, ReleaseName: "web", Requested: requested, Generation: 2}
 	}
+	serving := map[ledger.InstanceID]release.Served{8: {Published: map[string]string{"url": "u8"}}, 9: {Published: map[string]string{"url": "u9"}}}
+	broken := &supervisor.Status{Phase: supervisor.PhaseStarted, Reason: "step shared: no", Spec: "s"}
 	for _, c := range []struct {
-		host ledger.InstanceState
-		want string
+		name   string
+		host   ledger.InstanceState
+		was    ledger.InstanceState // of the first
+		shared map[ledger.InstanceID]release.Served
+		status *supervisor.Status
+		want   string
 	}{
-		{ledger.InstanceStarted, "i8 error: the release web, which its host runs, serves no shared instances; i9 stopped: "},
-		{ledger.InstanceStopped, "i9 stopped: "},
+		{"served", "started", "", serving, started("s"), "i8 started u8: ; i9 stopped : "},
+		{"not served", "started", "", nil, started("s"), "i8 error : the release web, which its host runs, serves no shared instances; i9 error : the release web, which its host runs, serves no shared instances"},
+		{"at fault", "started", "", map[ledger.InstanceID]release.Served{8: {Fault: "size is 10"}, 9: serving[9]}, started("s"), "i8 error : size is 10; i9 stopped : "},
+		{"not told yet", "started", "", map[ledger.InstanceID]release.Served{}, started("s"), "i8 waiting : ; i9 waiting : "},
+		{"host is told anew", "started", "", serving, started("older"), ""},
+		{"host fails at it", "started", "", serving, broken, "i8 starting : its host: step shared: no; i9 stopping : its host: step shared: no"},
+		{"host fails later", "started", "started", serving, broken, "i8 started : its host: step shared: no; i9 stopping : its host: step shared: no"},
+		{"host in error", "started", "", serving, &supervisor.Status{Phase: supervisor.PhaseError, Reason: "no", Spec: "s"}, "i8 error : its host: no; i9 stopping : its host: no"},
+		{"host is stopped", "stopped", "", serving, started("s"), "i9 stopped : "},
 	} {
-		w := Wanted{
-			Instances: []ledger.Instance{instance(c.host)},
-			Shared:    []ledger.Instance{shared(8, ledger.InstanceStarted), shared(9, ledger.InstanceStopped)},
-		}
+		host := instance(c.host)
+		first := shared(8, ledger.InstanceStarted)
+		first.State = c.was
+		w := Wanted{Instances: []ledger.Instance{host}, Shared: []ledger.Instance{first, shared(9, ledger.InstanceStopped)}}
+		have := Inventory{Places: map[int]Place{0: {Instance: 7, Running: true, Applied: host.Order(), Spec: "s", Status: c.status, Shared: c.shared}}}
 		var got []string
-		for _, r := range Reports(w, Inventory{}).Instances {
-			if r.ID != 7 {
-				got = append(got, fmt.Sprintf("%s %s: %s", r.ID, r.State, r.Reason))
-			}
+		for _, r := range reportShared(w, have) {
+			got = append(got, fmt.Sprintf("%s %s %s: %s", r.ID, r.State, r.Connection["url"], r.Reason))
 		}
 		if text := strings.Join(got, "; "); text != c.want {
-			t.Errorf("host %s: %s\nwant %s", c.host, text, c.want)
+			t.Errorf("%s: %s\nwant %s", c.name, text, c.want)
 		}
+	}
+}
+
+// TestPlanShared: who starts a host knows what is inside, and what was.
+func TestPlanShared(t *testing.T) {
+	w := Wanted{
+		Instances: []ledger.Instance{instance("started"), {ID: 6, Partition: 1, Release: "r2", Requested: "started"}},
+		Shared:    []ledger.Instance{{ID: 8, Host: 7}, {ID: 9, Host: 6}},
+		Gone:      []ledger.Instance{{ID: 4, Host: 7}, {ID: 3, Host: 5}},
+		Profiles:  map[ledger.ReleaseDigest][]byte{"r2": nil},
+	}
+	steps := Plan(w, Inventory{Releases: map[ledger.ReleaseDigest]Shelf{"r2": {Tree: "t2"}}}, t0)
+	if s, ok := steps[0].(Start); !ok || len(s.Shared) != 1 || s.Shared[0].ID != 8 || len(s.Gone) != 1 || s.Gone[0] != 4 {
+		t.Errorf("%+v", steps)
 	}
 }
 

@@ -19,7 +19,7 @@ func Reports(w Wanted, have Inventory) ledger.Report {
 		}
 		r.Instances = append(r.Instances, reportInstance(i, w, have))
 	}
-	r.Instances = append(r.Instances, reportShared(w)...)
+	r.Instances = append(r.Instances, reportShared(w, have)...)
 	for _, s := range w.Supplies {
 		shelf := have.Releases[s.Release]
 		if s.Requested == ledger.SupplyDestroyed && (shelf.Tree != "" || shelf.Busy) && shelf.Trial.Failures == 0 {
@@ -28,27 +28,6 @@ func Reports(w Wanted, have Inventory) ledger.Report {
 		r.Supplies = append(r.Supplies, reportSupply(s, w, have))
 	}
 	return r
-}
-
-// reportShared says what the shared instances are whose host is started. No
-// profile can serve them yet.
-func reportShared(w Wanted) (reports []ledger.InstanceReport) {
-	serving := make(map[ledger.InstanceID]bool)
-	for _, i := range w.Instances {
-		serving[i.ID] = i.Requested == ledger.InstanceStarted
-	}
-	for _, i := range w.Shared {
-		switch {
-		case i.Requested == ledger.InstanceStopped:
-			reports = append(reports, ledger.InstanceReport{ID: i.ID, Generation: i.Generation, State: ledger.InstanceStopped})
-		case serving[i.Host]:
-			reports = append(reports, ledger.InstanceReport{
-				ID: i.ID, Generation: i.Generation, State: ledger.InstanceError,
-				Reason: clip("the release " + i.ReleaseName + ", which its host runs, serves no shared instances"),
-			})
-		}
-	}
-	return reports
 }
 
 // found says whether i was found running and not been asked yet how it is.

@@ -30,6 +30,7 @@ type Reporter interface {
 type Wanted struct {
 	Instances []ledger.Instance // that hold a partition here, at most one each
 	Shared    []ledger.Instance // that are inside one of those
+	Gone      []ledger.Instance // that were, and were destroyed lately
 	Supplies  []ledger.Supply
 	Profiles  map[ledger.ReleaseDigest][]byte // of the above, as far as they are here
 }
@@ -46,6 +47,7 @@ func WantedOf(s *ledger.State, computer ledger.ComputerID) Wanted {
 		w.Instances = append(w.Instances, i)
 		need(i.Release)
 		w.Shared = slices.AppendSeq(w.Shared, s.SharedOn(i.ID))
+		w.Gone = slices.AppendSeq(w.Gone, s.GoneFrom(i.ID))
 	}
 	for p := range s.Supplies(computer) {
 		w.Supplies = append(w.Supplies, p)

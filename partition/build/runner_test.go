@@ -29,7 +29,7 @@ type runner struct {
 	data    string
 	passwd  string
 	address netip.Addr
-	done    map[string]bool // revisions of steps
+	done    map[string]string // the revision of each step that was done last
 	running map[string]*exec.Cmd
 	logs    map[string]*os.File
 }
@@ -42,7 +42,7 @@ func newRunner(t *testing.T, tree build.Tree, address string) *runner {
 	dir := t.TempDir()
 	r := &runner{
 		t, tree.Path, filepath.Join(dir, "data"), filepath.Join(dir, "passwd"), netip.MustParseAddr(address),
-		map[string]bool{},
+		map[string]string{},
 		map[string]*exec.Cmd{},
 		map[string]*os.File{},
 	}
@@ -133,10 +133,10 @@ func (r *runner) firstPort(s release.Service) string {
 func (r *runner) steps(ctx context.Context, d release.Desired, after string) {
 	r.t.Helper()
 	for _, s := range d.Once {
-		if s.After == after && !r.done[s.Revision] {
+		if s.After == after && r.done[s.Name] != s.Revision {
 			begun := time.Now()
 			r.must(r.run(ctx, "once "+s.Name, s.Argv, s.Env, s.Stdin))
-			r.done[s.Revision] = true
+			r.done[s.Name] = s.Revision
 			r.t.Logf("once %s took %v", s.Name, time.Since(begun).Round(time.Millisecond))
 		}
 	}
@@ -247,10 +247,15 @@ func (r *runner) desired(p *release.Release, parameters map[string]string) relea
 	for key, value := range parameters {
 		given[key] = json.RawMessage(fmt.Sprintf("%q", value))
 	}
-	d, err := p.Evaluate(release.Input{
-		Parameters: given, Reference: "try", Address: r.address,
-		Secret: func(name string) string { return strings.Repeat("s3cret", 3) + strings.ReplaceAll(name, "-", "") },
-	})
+	return r.evaluate(p, release.Input{Parameters: given})
+}
+
+// evaluate is desired with more than parameters.
+func (r *runner) evaluate(p *release.Release, in release.Input) release.Desired {
+	r.t.Helper()
+	in.Reference, in.Address = "try", r.address
+	in.Secret = func(name string) string { return strings.Repeat("s3cret", 3) + strings.ReplaceAll(name, "-", "") }
+	d, err := p.Evaluate(in)
 	r.must(err)
 	return d
 }

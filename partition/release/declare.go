@@ -38,9 +38,9 @@ func (l *loader) declare(_ *starlark.Thread, fn *starlark.Builtin, args starlark
 	}
 	r := &Release{bundle: l.bundle}
 	var sources, types *starlark.List
-	var parameters *starlark.Dict
+	var parameters, shared *starlark.Dict
 	err := starlark.UnpackArgs(fn.Name(), nil, kwargs, "name", &r.Name, "version", &r.Version, "title?", &r.Title,
-		"description?", &r.Description, "sources?", &sources, "parameters?", &parameters, "types?", &types)
+		"description?", &r.Description, "sources?", &sources, "parameters?", &parameters, "types?", &types, "shared?", &shared)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,10 @@ func (l *loader) declare(_ *starlark.Thread, fn *starlark.Builtin, args starlark
 	if r.Parameters, err = readParameters(parameters); err != nil {
 		return nil, err
 	}
+	if r.Shared, err = readParameters(shared); err != nil {
+		return nil, err
+	}
+	r.Serves = shared != nil
 	l.release = r
 	return starlark.None, nil
 }

@@ -29,6 +29,11 @@ type Input struct {
 	// it when it is first asked for and keeps it. Required by profiles that use
 	// secrets.
 	Secret func(name string) string
+
+	// Shared are the shared instances inside this one, and Gone the numbers of
+	// those that were there and were destroyed lately. By number.
+	Shared []Shared
+	Gone   []uint64
 }
 
 // A Desired is what an instance should be. Paths are relative to the
@@ -43,6 +48,7 @@ type Desired struct {
 	Metrics   []Metric          `cbor:",omitempty"`
 	Published map[string]string // the connection parameters
 	Ports     map[string]uint16 // those of all services, by name
+	Shared    map[uint64]Served `cbor:",omitempty"` // by number; nil if the release serves none
 }
 
 // A Dir is a folder that is there before anything runs, and that is kept.

@@ -3,6 +3,7 @@ package release
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -48,6 +49,7 @@ func (r *Release) Evaluate(in Input) (Desired, error) {
 		return Desired{}, r.bundle.locate(err)
 	}
 	i.complete()
+	i.settle()
 	return i.desired, nil
 }
 
@@ -85,6 +87,7 @@ func newInstance(r *Release, in Input, values map[string]any) *instance {
 	}
 	i.desired.Published = map[string]string{}
 	i.desired.Ports = map[string]uint16{}
+	i.share()
 	return i
 }
 
@@ -102,10 +105,7 @@ func (i *instance) Attr(name string) (starlark.Value, error) {
 
 // AttrNames lists what i has.
 func (i *instance) AttrNames() []string {
-	return []string{
-		"address", "dir", "file", "ip", "metric", "once", "params", "promise", "publish",
-		"reference", "root", "secret", "service", "type",
-	}
+	return slices.Sorted(maps.Keys(i.attrs))
 }
 
 // claim refuses a second thing of the same kind and name.

@@ -17,6 +17,11 @@ type Release struct {
 	Sources     []Source
 	Parameters  Schema
 
+	// Serves says that an instance holds others, which are shared: places
+	// inside it. Shared is the schema of their parameters.
+	Serves bool
+	Shared Schema
+
 	bundle   *Bundle
 	instance *starlark.Function
 }

@@ -117,27 +117,31 @@ func (i *instance) secret(_ *starlark.Thread, fn *starlark.Builtin, args starlar
 
 // publish is i.publish(key=value, …): the connection parameters.
 func (i *instance) publish(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return starlark.None, i.publishTo(i.desired.Published, args, kwargs)
+}
+
+func (i *instance) publishTo(published map[string]string, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	if len(args) > 0 {
-		return nil, faultf("publish: got a value without a name").expected(`url = "…"`)
+		return faultf("publish: got a value without a name").expected(`url = "…"`)
 	}
 	for _, pair := range kwargs {
 		key := string(pair[0].(starlark.String))
 		text, err := plainText(pair[1])
 		if err != nil {
-			return nil, faultf("publish: %s: %v", key, err)
+			return faultf("publish: %s: %v", key, err)
 		}
-		if _, ok := i.desired.Published[key]; ok {
-			return nil, faultf("publish: %s is there twice", key)
+		if _, ok := published[key]; ok {
+			return faultf("publish: %s is there twice", key)
 		}
-		if len(i.desired.Published) >= maxThings || len(key) > 64 || len(text) > maxString {
-			return nil, faultf("publish: %.64s: too much", key).expected("at most %d values of %d bytes", maxThings, maxString)
+		if len(published) >= maxThings || len(key) > 64 || len(text) > maxString {
+			return faultf("publish: %.64s: too much", key).expected("at most %d values of %d bytes", maxThings, maxString)
 		}
-		i.desired.Published[key] = text
+		published[key] = text
 		if err := i.spend(len(text)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return starlark.None, nil
+	return nil
 }
 
 // address is i.address(port): "127.64.0.1:3306" for a port of a service.

@@ -67,17 +67,29 @@ func published(v *ledger.State, computer ledger.ComputerID, to netip.AddrPort) (
 
 // mayReach refuses all but the address of an instance of the computer, on a
 // port that it published, for peers of the account whose it is, of those who
-// may do more than look in that project, and for operators.
+// may do more than look in that project, of those who have a shared instance
+// inside, and for operators.
 func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, to netip.AddrPort) error {
 	i, err := published(v, computer, to)
 	if err != nil {
 		return err
 	}
 	p, ok := v.Peer(ledger.PeerID(peer))
-	if !ok || p.Revoked || p.Account != i.Account && !p.Operator && !uses(v, p.Account, i.Account) {
+	if !ok || p.Revoked || p.Account != i.Account && !p.Operator && !uses(v, p.Account, i.Account) && !sharesIn(v, i, p.Account) {
 		return fmt.Errorf("peer %s is not of account %s", peer.Short(), i.Account)
 	}
 	return nil
+}
+
+// sharesIn reports whether an account, or a project in which it may do more
+// than look, has a shared instance inside i that is to be started.
+func sharesIn(v *ledger.State, i ledger.Instance, account ledger.AccountName) bool {
+	for s := range v.SharedOn(i.ID) {
+		if s.Requested == ledger.InstanceStarted && (s.Account == account || uses(v, account, s.Account)) {
+			return true
+		}
+	}
+	return false
 }
 
 // uses reports whether a user may do more than look in a project.

@@ -87,7 +87,8 @@ func (h *memHost) Drop(_ context.Context, tree string) error {
 	return nil
 }
 
-func (h *memHost) Start(_ context.Context, i ledger.Instance, _ []byte, tree string) (partition.Result, error) {
+func (h *memHost) Start(_ context.Context, start partition.Start) (partition.Result, error) {
+	i, tree := start.Instance, start.Tree
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.trees[tree] {

@@ -147,11 +147,12 @@ func (h *meteredHost) Look(ctx context.Context) (map[int]partition.Place, error)
 }
 
 // Start implements [partition.Host].
-func (h *meteredHost) Start(ctx context.Context, i ledger.Instance, profile []byte, tree string) (partition.Result, error) {
+func (h *meteredHost) Start(ctx context.Context, s partition.Start) (partition.Result, error) {
+	i := s.Instance
 	h.track(ctx, i.ID, i.Partition)
 	g, ok := h.gauge(i.Partition)
 	fresh := ok && g.pid() == 0 //nolint:contextcheck // as for the meter
-	result, err := h.Computer.Start(ctx, i, profile, tree)
+	result, err := h.Computer.Start(ctx, s)
 	if err != nil {
 		return result, err
 	}

@@ -97,7 +97,13 @@ func (s *service) check(ctx context.Context, found resolved, in protocol.Request
 		maps.Copy(all, was.Parameters)
 	}
 	maps.Copy(all, in.Parameters) // a null means the default
-	if _, err := release.Parameters.CheckParameters(all); err != nil {
+	schema := release.Parameters
+	if shared := in.Shared; shared != nil && *shared || shared == nil && was.Shared {
+		if schema = release.Shared; !release.Serves {
+			return protocol.Errorf(protocol.ErrInvalid, "request %s: release %s serves no shared instances", in.Reference, release.Name)
+		}
+	}
+	if _, err := schema.CheckParameters(all); err != nil {
 		return protocol.Errorf(protocol.ErrInvalid, "request %s: %v", in.Reference, err)
 	}
 	return nil

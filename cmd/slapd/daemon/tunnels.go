@@ -106,5 +106,5 @@ func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service 
 		}
 	}
 	slices.SortFunc(out, func(a, b tunnel.Service) int { return a.Address.Compare(b.Address) })
-	return out
+	return slices.Compact(out) // what is shared is where its host is
 }

@@ -1,10 +1,11 @@
 # Each target is one line you could have typed. `make` runs what CI runs.
 
-.PHONY: check test demo build bench scale fmt golden fixture cover
+.PHONY: check test demo build nat bench scale fmt golden fixture cover
 check:  ; .ci/run
 test:   ; .ci/setup test && go test -race -shuffle=on -timeout 20m ./...
 demo:   build ; .ci/setup demo && bin/slapd demo
 build:  ; CGO_ENABLED=0 go build -trimpath -ldflags=-s -o bin/slapd ./cmd/slapd
+nat:    ; SLAPMESH_NAT=all go test -run 'TestNAT$$' -v -timeout 20m ./mesh
 bench:  build ; .ci/bench/run
 scale:  build ; .ci/bench/run -only scale -peers $(or $(PEERS),30)
 fmt:    ; go tool -modfile=.ci/tools.mod gofumpt -w . && go mod tidy

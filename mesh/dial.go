@@ -240,11 +240,7 @@ func (s *links) dialVirtual(ctx context.Context, id PeerID) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", id.Short(), err)
 	}
-	l, err := s.adopted(&link{conn: c, dialled: true, virtual: true})
-	if err == nil {
-		s.spawn(func() { s.paths.punch(s.ctx, l) })
-	}
-	return l, err
+	return s.adopted(&link{conn: c, dialled: true, virtual: true})
 }
 
 func (s *links) adopted(l *link) (*link, error) {

@@ -170,12 +170,20 @@ func (p *paths) carry(ctx context.Context, id PeerID, c net.Conn, ready func()) 
 	return t.Run(ctx, p.links.wall.clock, p.board.Take)
 }
 
-// dialTCP opens a way to a peer over TCP, to the first of the addresses that
-// answers, and makes a connection over it.
+// dialTCP makes a connection over TCP.
 func (s *links) dialTCP(ctx context.Context, id PeerID, addresses []string) (*link, error) {
+	if err := s.wayTCP(ctx, id, addresses); err != nil {
+		return nil, err
+	}
+	return s.dialVirtual(ctx, id)
+}
+
+// wayTCP opens a way to a peer over TCP, to the first of the addresses that
+// answers.
+func (s *links) wayTCP(ctx context.Context, id PeerID, addresses []string) error {
 	c, err := dialTLS(ctx, addresses, s.wall.client(id))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ready, failed := make(chan struct{}), make(chan error, 1)
 	s.wg.Go(func() {
@@ -184,12 +192,12 @@ func (s *links) dialTCP(ctx context.Context, id PeerID, addresses []string) (*li
 	select {
 	case <-ready:
 		s.paths.reach.relayed() // nobody reaches us by UDP, for all we know
-		return s.dialVirtual(ctx, id)
+		return nil
 	case err := <-failed:
-		return nil, err
+		return err
 	case <-ctx.Done():
 		_ = c.Close()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 

@@ -23,6 +23,13 @@ import (
 // TestMain checks that nothing runs on after the tests, but for a probe of
 // memberlist, which ends by itself within seconds.
 func TestMain(m *testing.M) {
+	if env := os.Getenv(peerEnv); env != "" {
+		if err := runPeer(env); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probeNode"))
 }
 

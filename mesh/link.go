@@ -52,6 +52,7 @@ type link struct {
 	asked   atomic.Bool  // something was sent that must be acknowledged
 	kept    atomic.Int32 // uses that want it kept alive, without waiting for answers
 	retired atomic.Bool  // new streams go over a newer connection
+	doubt   atomic.Bool  // it may lead nowhere since this computer moved or slept
 	virtual bool         // it runs through the switchboard
 	punched bool         // it is an ordinary one through a hole that was made
 	dialled bool         // by this peer
@@ -114,6 +115,7 @@ func (l *link) silent(now time.Time, may time.Duration, spawn func(func())) bool
 	heard := l.conn.ConnectionStats().PacketsReceived
 	if heard != l.heard {
 		l.heard, l.heardAt, l.missed = heard, now, 0
+		l.doubt.Store(false)
 		l.asked.Store(false)
 		return false
 	}

@@ -192,6 +192,9 @@ func (s *links) adopt(l *link) *link {
 	if at, ok := addrPortOf(l.conn.RemoteAddr()); ok && !l.virtual {
 		l.send(seenDatagram(at), s.spawn)
 	}
+	if l.virtual {
+		s.spawn(func() { s.paths.improve(s.ctx, l) })
+	}
 	return l
 }
 
@@ -394,7 +397,7 @@ func (s *links) probe(ctx context.Context) {
 				s.end(l, codeExpired, "a certificate expired")
 			case l.streams.Load() == 0 && l.retired.Load():
 				s.end(l, codeSurplus, "replaced")
-			case l.streams.Load() == 0 && l.kept.Load() == 0 && !l.asked.Load():
+			case l.streams.Load() == 0 && l.kept.Load() == 0 && !l.asked.Load() && !l.doubt.Load():
 				l.missed = 0
 			case l.silent(now, s.silence(l), s.spawn):
 				s.log.Debug("peer does not answer", "peer", l.peer.Short())
@@ -408,7 +411,7 @@ func (s *links) probe(ctx context.Context) {
 
 // silence is how long a connection may be silent before it is probed.
 func (s *links) silence(l *link) time.Duration {
-	if l.streams.Load() > 0 || l.asked.Load() || l.missed > 0 {
+	if l.streams.Load() > 0 || l.asked.Load() || l.missed > 0 || l.doubt.Load() {
 		return 0
 	}
 	return keepAlive

@@ -37,6 +37,7 @@ type paths struct {
 	peers    map[PeerID]*pathway
 	signals  map[switchboard.Label]*punch
 	punched  map[PeerID]time.Time // when it was tried last, without success so far
+	improved map[PeerID]time.Time // when an ordinary connection was tried last
 	punching int                  // holes being made
 }
 

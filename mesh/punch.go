@@ -61,6 +61,7 @@ type punch struct {
 
 	found chan netip.AddrPort // receives the first address that answers
 	over  chan struct{}       // closed when the way is given up
+	end   func()              // gives it up
 }
 
 // punchable reports whether it is worth a try: two translators that give each
@@ -110,6 +111,9 @@ func (p *paths) punch(ctx context.Context, l *link) {
 	p.mu.Unlock()
 	if err != nil {
 		p.log.Debug("no hole", "peer", l.peer.Short(), "err", err)
+		return
+	}
+	if l := p.links.held(l.peer); l == nil || !l.virtual {
 		return
 	}
 	dial, cancel := context.WithTimeout(ctx, p.links.profile.Handshake)
@@ -176,7 +180,7 @@ func (p *paths) answerPunch(c *conn, r pathRequest) error {
 // newPunch prepares to take signals. The keys come from the connection, one
 // for each direction.
 func (p *paths) newPunch(l *link, ours, theirs string) (*punch, error) {
-	h := &punch{paths: p, peer: l.peer, way: &way{kind: path.Punched}, found: make(chan netip.AddrPort, 1), over: make(chan struct{})}
+	h := &punch{paths: p, peer: l.peer, way: &way{kind: path.Punched}, found: make(chan netip.AddrPort, 1), over: make(chan struct{}), end: func() {}}
 	state := l.conn.ConnectionState().TLS
 	var err error
 	if h.send, err = state.ExportKeyingMaterial("slapd punch "+ours, nil, 32); err == nil {
@@ -231,6 +235,9 @@ func (h *punch) run(stream net.Conn) {
 	defer close(h.over)
 	defer h.drop()
 	ended := make(chan struct{})
+	h.mu.Lock()
+	h.end = func() { _ = stream.Close() } // never fails
+	h.mu.Unlock()
 	h.paths.links.spawn(func() {
 		untilEnd(stream)
 		close(ended)
@@ -378,7 +385,12 @@ func (h *punch) answer(number uint64, at netip.AddrPort) {
 		return
 	}
 	h.way.heard.Store(now.UnixNano())
-	h.way.end = func() {}
+	h.way.end = func() {
+		h.mu.Lock()
+		end := h.end
+		h.mu.Unlock()
+		end()
+	}
 	h.paths.add(h.peer, h.way)
 	h.found <- at
 }

@@ -112,15 +112,16 @@ func (r *reach) observe(by netip.Addr, seen netip.AddrPort) {
 
 // at notes the addresses of the computer. If they are others than before,
 // what was observed at the other place is forgotten.
-func (r *reach) at(own []netip.Addr) {
+func (r *reach) at(own []netip.Addr) (moved bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	slices.SortFunc(own, netip.Addr.Compare)
-	moved := r.own != nil && !slices.Equal(r.own, own)
+	moved = r.own != nil && !slices.Equal(r.own, own)
 	r.own = own
 	if moved {
 		r.forgetLocked()
 	}
+	return moved
 }
 
 func (r *reach) forgetLocked() {
@@ -213,7 +214,6 @@ func (m *Mesh) anchor(ctx context.Context) {
 		case <-tick.C:
 		case <-m.paths.reach.changed:
 		}
-		m.paths.reach.at(m.ownAddresses())
 		for id, a := range held {
 			if a.over() {
 				a.end()

@@ -94,3 +94,57 @@ func TestNoRelay(t *testing.T) {
 		}
 	})
 }
+
+// A stream goes on when the translator of one end gets another address, and
+// forgets all that it knew.
+func TestNewAddress(t *testing.T) {
+	for _, kind := range []string{symmetric, portRestricted} {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				t := w.t
+				bs := &w.cut.boxes
+				relays := []*peer{w.public(), w.public()}
+				home := bs.newBox(kind, "198.51.100.1", nil)
+				a := w.behind(home)
+				b := w.behind(bs.newBox(symmetric, "198.51.100.2", nil))
+				for _, p := range []*peer{relays[1], a, b} {
+					p.AddSeeds(relays[0].Seeds())
+					p.echo(mesh.KindRPC)
+				}
+				a.untilAlive(t, 4)
+				b.untilAlive(t, 4)
+				time.Sleep(10 * time.Second)
+				c, err := a.Dial(t.Context(), b.Self(), mesh.KindRPC)
+				if err != nil {
+					t.Fatal(err)
+				}
+				word := make([]byte, 4)
+				for i := range 3 {
+					began := time.Now()
+					if _, err := io.WriteString(c, "word"); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.ReadFull(c, word); err != nil {
+						t.Fatal(err)
+					}
+					t.Logf("came back after %v, %s", time.Since(began), a.member(b.Self()).Path)
+					if d := time.Since(began); d > 10*time.Second {
+						t.Errorf("round %d took %v", i, d)
+					}
+					if i == 1 {
+						continue
+					}
+					w.cut.mu.Lock()
+					delete(bs.all, home.ip)
+					home.ip = home.ip.Next().Next().Next()
+					bs.all[home.ip] = home
+					clear(home.out)
+					clear(home.inner)
+					clear(home.allowed)
+					w.cut.mu.Unlock()
+				}
+				_ = c.Close()
+			})
+		})
+	}
+}

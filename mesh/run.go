@@ -43,6 +43,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	wg.Go(func() { m.renew(ctx) })
 	wg.Go(func() { m.keep(ctx) })
 	wg.Go(func() { m.anchor(ctx) })
+	wg.Go(func() { m.roam(ctx) })
 	wg.Wait()
 	return nil
 }

@@ -1,0 +1,490 @@
+package mesh_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slapmesh/slapmesh/mesh"
+)
+
+// A place is where a peer of the table is: how its computer, and the boxes
+// between it and the Internet, filter and translate.
+type place struct {
+	name  string
+	boxes []string // nft rules of each translator, the outermost first
+	v6    bool     // the computer has IPv6 only
+	rules string   // nft rules of the computer itself
+}
+
+const (
+	// natMasquerade keeps source ports where it can: each destination sees
+	// the same port, and only who was sent to gets in.
+	natMasquerade = `
+		table ip nat { chain post { type nat hook postrouting priority 100; oifname "out" masquerade; }
+		}
+		table ip filter {
+			chain incoming { type filter hook input priority 0; policy accept; iifname "out" ct state new drop; }
+			chain through { type filter hook forward priority 0; policy accept; iifname "out" ct state new drop; }
+		}`
+	natSymmetric = `
+		table ip nat { chain post { type nat hook postrouting priority 100; oifname "out" masquerade fully-random; }
+		}
+		table ip filter {
+			chain incoming { type filter hook input priority 0; policy accept; iifname "out" ct state new drop; }
+			chain through { type filter hook forward priority 0; policy accept; iifname "out" ct state new drop; }
+		}`
+	natFullCone = `
+		table ip nat {
+			chain pre { type nat hook prerouting priority -100; iifname "out" meta l4proto udp dnat to INNER; }
+			chain post { type nat hook postrouting priority 100; oifname "out" masquerade; }
+		}
+		table ip filter { chain incoming { type filter hook input priority 0; policy accept; iifname "out" ct state new drop; }
+		}`
+	natAddress = `
+		table ip nat {
+			set sent { type ipv4_addr; flags dynamic,timeout; timeout 2m; }
+			chain pre { type nat hook prerouting priority -100; iifname "out" meta l4proto udp ip saddr @sent dnat to INNER; }
+			chain post { type nat hook postrouting priority 100; oifname "out" masquerade; }
+			chain note { type filter hook forward priority -10; policy accept; iifname "inner" meta l4proto udp update @sent { ip daddr }; }
+		}
+		table ip filter {
+			chain incoming { type filter hook input priority 0; policy accept; iifname "out" ct state new drop; }
+			chain through { type filter hook forward priority 0; policy accept; iifname "out" ct state new ct status & dnat == 0 drop; }
+		}`
+	natNoUDP = natMasquerade + `
+		table ip strict { chain through { type filter hook forward priority -20; policy accept; meta l4proto udp drop; }
+		}`
+	oneWay = `
+		table inet filter { chain incoming { type filter hook input priority 0; policy accept; iifname "out" meta l4proto { udp, tcp } ct state new drop; }
+		}`
+)
+
+var natPlaces = []place{
+	{name: "public"},
+	{name: "full cone", boxes: []string{natFullCone}},
+	{name: "address", boxes: []string{natAddress}},
+	{name: "port", boxes: []string{natMasquerade}},
+	{name: "symmetric", boxes: []string{natSymmetric}},
+	{name: "double", boxes: []string{natMasquerade, natMasquerade}},
+	{name: "CGNAT", boxes: []string{natSymmetric, natMasquerade}},
+	{name: "no UDP", boxes: []string{natNoUDP}},
+	{name: "IPv6", v6: true},
+	{name: "one-way", rules: oneWay},
+}
+
+// natWant says to what a pair must come at least. Not direct are a translator that gives
+// each destination another port, opposite one that lets in only the port that
+// it sent to, two of which one has no UDP, and two without a common protocol.
+func natWant(a, b string) string {
+	strict := func(x string) bool {
+		return slices.Contains([]string{"port", "symmetric", "double", "CGNAT", "one-way"}, x)
+	}
+	random := func(x string) bool { return x == "symmetric" || x == "CGNAT" }
+	open := func(x string) bool { return x == "public" }
+	switch {
+	case a == "no UDP" || b == "no UDP":
+		if open(a) || open(b) {
+			return "tcp"
+		}
+		return "relayed"
+	case (a == "IPv6") != (b == "IPv6"):
+		if open(a) || open(b) || a == "one-way" || b == "one-way" {
+			return "direct" // they have both protocols
+		}
+		return "relayed"
+	case random(a) && strict(b) || random(b) && strict(a):
+		return "relayed"
+	}
+	return "direct"
+}
+
+// lab is the network: namespaces joined by a bridge.
+type lab struct {
+	t      *testing.T
+	prefix string
+	made   []string
+	hosts  map[string]string // namespaces by place and side
+}
+
+func run(t *testing.T, input string, args ...string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	c.Stdin = strings.NewReader(input)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// ip runs lines of iproute2 in a namespace.
+func (l *lab) ip(ns, lines string) {
+	l.t.Helper()
+	run(l.t, lines, "ip", "-n", ns, "-batch", "-")
+}
+
+func (l *lab) namespace(name string) string {
+	l.t.Helper()
+	ns := l.prefix + name
+	run(l.t, "", "ip", "netns", "add", ns)
+	l.made = append(l.made, ns)
+	l.ip(ns, "link set lo up")
+	run(l.t, "1", "ip", "netns", "exec", ns, "tee", "/proc/sys/net/ipv4/ip_forward")
+	return ns
+}
+
+// join puts an interface of a namespace on a bridge of another.
+func (l *lab) join(ns, name, hub, bridge, port string) {
+	l.t.Helper()
+	run(l.t, "", "ip", "-n", hub, "link", "add", port, "type", "veth", "peer", "name", name, "netns", ns)
+	l.ip(hub, fmt.Sprintf("link set %s master %s\nlink set %s up", port, bridge, port))
+	l.ip(ns, fmt.Sprintf("link set %s up", name))
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("skipped: network namespaces want root")
+	}
+	for _, program := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("skipped: %v", err)
+		}
+	}
+	l := &lab{t: t, prefix: fmt.Sprintf("slapnat%d-", os.Getpid()), hosts: map[string]string{}}
+	t.Cleanup(func() {
+		for _, ns := range slices.Backward(l.made) {
+			_ = exec.CommandContext(context.Background(), "ip", "netns", "del", ns).Run() // gone is gone
+		}
+	})
+	hub := l.namespace("hub")
+	l.ip(hub, "link add name hub0 type bridge\nlink set hub0 up")
+	number := 1
+	// attach gives a namespace addresses of the Internet.
+	attach := func(ns string, v4, v6 bool) (address string) {
+		number++
+		l.join(ns, "out", hub, "hub0", fmt.Sprint("p", number))
+		if v6 {
+			l.ip(ns, fmt.Sprintf("addr add 2001:db8::%x/64 dev out nodad", number))
+		}
+		if v4 {
+			l.ip(ns, fmt.Sprintf("addr add 203.0.113.%d/24 dev out", number))
+		}
+		return fmt.Sprintf("203.0.113.%d", number)
+	}
+	for _, name := range []string{"r1", "r2"} {
+		l.hosts[name] = l.namespace(name)
+		attach(l.hosts[name], true, true)
+	}
+	for i, p := range natPlaces {
+		for j, side := range []string{"a", "b"} {
+			host := l.namespace(fmt.Sprint(side, i))
+			l.hosts[side+p.name] = host
+			if len(p.boxes) == 0 {
+				attach(host, !p.v6, p.v6 || p.rules != "" || p.name == "public")
+			}
+			outer := ""
+			for k, rules := range p.boxes {
+				box := l.namespace(fmt.Sprint(side, i, "box", k))
+				if outer == "" {
+					attach(box, true, false)
+				} else {
+					l.inside(box, "out", outer, fmt.Sprintf("100.%d.%d", 64+j, i), 2)
+				}
+				inner := fmt.Sprintf("100.%d.%d", 64+j, i)
+				if k == len(p.boxes)-1 {
+					inner = fmt.Sprintf("192.168.%d", 10*j+i+10)
+				}
+				l.ip(box, fmt.Sprintf("link add name inner type bridge\nlink set inner up\naddr add %s.1/24 dev inner", inner))
+				run(t, strings.ReplaceAll(rules, "INNER", inner+".2"), "ip", "netns", "exec", box, "nft", "-f", "-")
+				outer = box
+				if k == len(p.boxes)-1 {
+					l.inside(host, "out", box, inner, 2)
+				}
+			}
+			if p.rules != "" {
+				run(t, p.rules, "ip", "netns", "exec", host, "nft", "-f", "-")
+			}
+		}
+	}
+	return l
+}
+
+// inside connects a namespace to the inner side of a box.
+func (l *lab) inside(ns, name, box, subnet string, number int) {
+	l.t.Helper()
+	l.join(ns, name, box, "inner", "i0")
+	l.ip(ns, fmt.Sprintf("addr add %s.%d/24 dev %s\nroute add default via %s.1", subnet, number, name, subnet))
+}
+
+// A natPeer is a process of this test binary in a namespace.
+type natPeer struct {
+	t    *testing.T
+	seed string
+	in   io.Writer
+	out  *bufio.Reader
+}
+
+// peerEnv makes the test binary run as a peer.
+const peerEnv = "SLAPMESH_NAT_PEER"
+
+// prepare makes the state folder of a peer.
+func prepare(t *testing.T, w *world) (dir string, peer mesh.PeerID) {
+	t.Helper()
+	dir = t.TempDir()
+	id, err := mesh.LoadOrCreateIdentity(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.credentials(id).Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir, id.ID()
+}
+
+func (l *lab) start(t *testing.T, dir, host string, port int, seeds ...string) *natPeer {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "ip", "netns", "exec", l.hosts[host], os.Args[0])
+	c.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%d|%s", peerEnv, dir, port, strings.Join(seeds, ",")))
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if logs := os.Getenv("SLAPMESH_NAT_LOGS"); logs != "" {
+		f, err := os.Create(filepath.Join(logs, strings.ReplaceAll(t.Name()+"-"+host, "/", "_")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		c.Stderr = f
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close() // which ends it
+		_ = c.Wait()
+	})
+	p := &natPeer{t: t, in: in, out: bufio.NewReader(out)}
+	p.seed = p.line()
+	return p
+}
+
+func (p *natPeer) line() string {
+	p.t.Helper()
+	s, err := p.out.ReadString('\n')
+	if err != nil {
+		p.t.Errorf("a peer ended: %v", err)
+	}
+	return strings.TrimSpace(s)
+}
+
+func (p *natPeer) ask(words ...string) string {
+	p.t.Helper()
+	_, _ = fmt.Fprintln(p.in, strings.Join(words, " "))
+	return p.line()
+}
+
+// runPeer is the process of a natPeer: it prints its descriptor, then answers
+// "alive N" when it sees N peers, and "measure PEER" with the path to it.
+func runPeer(env string) error {
+	dir, rest, _ := strings.Cut(env, "|")
+	port, seeds, _ := strings.Cut(rest, "|")
+	id, err := mesh.LoadOrCreateIdentity(dir)
+	if err != nil {
+		return err
+	}
+	credentials, err := mesh.LoadCredentials(dir)
+	if err != nil {
+		return err
+	}
+	m, err := mesh.Open(mesh.Config{
+		Identity: id, Credentials: credentials, Listen: ":" + port, Host: id.ID().Short(), Clock: time.Now,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p := &peer{Mesh: m}
+	p.echo(mesh.KindRPC)
+	for s := range strings.SplitSeq(seeds, ",") {
+		if raw, err := hex.DecodeString(s); err == nil && len(raw) > 0 {
+			d, err := mesh.ParseDescriptor(raw, m.ID())
+			if err != nil {
+				return err
+			}
+			m.AddSeeds([]mesh.Descriptor{d})
+		}
+	}
+	go func() { _ = m.Run(ctx) }()
+	for _, d := range m.Seeds() {
+		if d.Peer == m.Self() {
+			fmt.Println(hex.EncodeToString(d.Encoded()))
+		}
+	}
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var what, argument string
+		_, _ = fmt.Sscan(in.Text(), &what, &argument)
+		switch what {
+		case "alive":
+			began := time.Now()
+			for fmt.Sprint(alive(p.Members())) != argument && time.Since(began) < 20*time.Second {
+				time.Sleep(20 * time.Millisecond)
+			}
+			fmt.Println(alive(p.Members()))
+		case "measure":
+			fmt.Println(measure(p, mesh.PeerID(argument)))
+		}
+	}
+	cancel()
+	return m.Close()
+}
+
+// measure dials a peer as soon as it is heard of, and speaks over one stream
+// until the path is the best that may come: "PATH DIAL UPGRADE FIRST", the
+// times in milliseconds since it was heard of.
+func measure(p *peer, to mesh.PeerID) string {
+	for p.member(to).ID == "" {
+		time.Sleep(time.Millisecond)
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	var c net.Conn
+	for c == nil {
+		var err error
+		if c, err = p.Dial(ctx, to, mesh.KindRPC); err != nil && ctx.Err() != nil {
+			return fmt.Sprintf("none 0 0 %v", strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	defer func() { _ = c.Close() }()
+	dialled := time.Since(began)
+	first, path, since := p.member(to).Path, mesh.Path(""), began
+	word := make([]byte, 4)
+	for time.Since(began) < 6*time.Second {
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := c.Write(word); err != nil {
+			return fmt.Sprintf("broken 0 0 %v", err)
+		}
+		if _, err := io.ReadFull(c, word); err != nil {
+			return fmt.Sprintf("broken 0 0 %v", err)
+		}
+		if now := p.member(to).Path; now != path {
+			path, since = now, time.Now()
+		}
+		if path == mesh.PathDirect || path == mesh.PathPunched {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Sprintf("%s %d %d %s", path, dialled.Milliseconds(), since.Sub(began).Milliseconds(), first)
+}
+
+// TestNAT puts peers behind real translators and firewalls, a mesh of its own
+// for each pair, and prints the path to which each pair comes while a stream
+// runs. SLAPMESH_NAT=all takes every pair, SLAPMESH_NAT=port,symmetric that one.
+func TestNAT(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: short")
+	}
+	type pair struct{ a, b string }
+	pairs := []pair{
+		{"port", "port"},
+		{"address", "symmetric"},
+		{"symmetric", "symmetric"},
+		{"double", "full cone"},
+		{"CGNAT", "CGNAT"},
+		{"no UDP", "port"},
+		{"public", "no UDP"},
+		{"IPv6", "port"},
+		{"one-way", "address"},
+		{"IPv6", "IPv6"},
+	}
+	atOnce := 5
+	if only := os.Getenv("SLAPMESH_NAT"); strings.Contains(only, ",") {
+		a, b, _ := strings.Cut(only, ",")
+		pairs = []pair{{a, b}}
+	} else if only == "all" {
+		pairs = nil
+		for shift := range natPlaces {
+			for i, p := range natPlaces {
+				pairs = append(pairs, pair{p.name, natPlaces[(i+shift)%len(natPlaces)].name})
+			}
+		}
+	}
+	l := newLab(t)
+	var mu sync.Mutex
+	results := map[pair]string{}
+	for round := range slices.Chunk(pairs, atOnce) {
+		var wg sync.WaitGroup
+		for i, tc := range round {
+			wg.Go(func() {
+				got := l.measure(t, tc.a, tc.b, 7600+i)
+				mu.Lock()
+				defer mu.Unlock()
+				results[tc] = got
+			})
+		}
+		wg.Wait()
+	}
+	for _, tc := range pairs {
+		var path, first string
+		var dialled, upgraded int
+		_, _ = fmt.Sscan(results[tc], &path, &dialled, &upgraded, &first)
+		best := path
+		if path == "punched" {
+			best = "direct"
+		}
+		if want := natWant(tc.a, tc.b); best != want && (want != "relayed" || best != "direct") {
+			t.Errorf("%s to %s: %s, want %s", tc.a, tc.b, results[tc], want)
+		}
+		t.Logf("| %-9s | %-9s | %-7s | %5d ms | %-7s after %5d ms |", tc.a, tc.b, first, dialled, path, upgraded)
+	}
+}
+
+// measure runs a mesh of two relays and a pair.
+func (l *lab) measure(t *testing.T, a, b string, port int) (result string) {
+	t.Helper()
+	t.Run(a+", "+b, func(t *testing.T) {
+		w := newWorld(t)
+		var dirs []string
+		var id mesh.PeerID
+		for range 4 {
+			var dir string
+			dir, id = prepare(t, w)
+			dirs = append(dirs, dir)
+		}
+		r1 := l.start(t, dirs[0], "r1", port)
+		r2 := l.start(t, dirs[1], "r2", port, r1.seed)
+		from := l.start(t, dirs[2], "a"+a, port+100, r1.seed, r2.seed)
+		if got := from.ask("alive", "3"); got != "3" {
+			t.Errorf("a peer sees %s of 3 alive", got)
+		}
+		_, _ = fmt.Fprintln(from.in, "measure", id)
+		to := l.start(t, dirs[3], "b"+b, port+100, r1.seed, r2.seed)
+		result = from.line()
+		for _, p := range []*natPeer{r1, r2, from, to} {
+			if got := p.ask("alive", "4"); got != "4" {
+				t.Errorf("a peer sees %s of 4 alive", got)
+			}
+		}
+	})
+	return result
+}

@@ -48,10 +48,16 @@ func (g *Group) Exists() bool {
 // Make makes the group, or changes it, to hold l.
 func (g *Group) Make(l Limits) error {
 	for i, dir := range g.dirs {
-		if err := g.makeParent(filepath.Dir(dir), g.of[i]); err != nil {
-			return err
+		var err error
+		for range maxRounds { // who removes the last group takes the one that holds it along
+			if err = g.makeParent(filepath.Dir(dir), g.of[i]); err == nil {
+				err = mkdir(dir)
+			}
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+				break
+			}
 		}
-		if err := mkdir(dir); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -213,7 +219,7 @@ func (g *Group) killable() []string {
 	return g.Folders()[:min(1, len(g.Folders()))]
 }
 
-// maxRounds bounds how often a group is swept.
+// maxRounds bounds how often something is tried that others may undo.
 const maxRounds = 100
 
 // killFrozen signals each process of a group, while the group is frozen if it

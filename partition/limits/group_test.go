@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -276,6 +277,29 @@ func TestFoundAgain(t *testing.T) {
 	if err := g.Remove(); err != nil {
 		t.Errorf("remove what is not there: %v", err)
 	}
+}
+
+// Groups of one state folder come and go at once, and never trip over the
+// group that holds them.
+func TestManyAtOnce(t *testing.T) {
+	tree := realTree(t, 1, "memory")
+	tree.sum = Limits{Memory: 1 << 40}
+	folder := t.TempDir()
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			for range 30 {
+				g := tree.Group(filepath.Join(folder, "p"+strconv.Itoa(n)))
+				if err := g.Make(Limits{Memory: 1 << 30}); err != nil {
+					t.Error(err)
+				}
+				if err := g.Remove(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Without control groups everything is started, and bounded by nothing.

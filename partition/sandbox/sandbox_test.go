@@ -118,9 +118,21 @@ func TestDestroyLeavesNothing(t *testing.T) {
 		if strings.Contains(string(mounts), b.folder) {
 			b.Error("the partition is mounted on the host")
 		}
-		for _, line := range processes(b.T) {
-			if strings.Contains(line, b.folder) || len(uid) > 0 && strings.Contains(line, "uid="+strings.TrimSpace(string(uid))+" ") {
-				b.Errorf("left behind: %s", line)
+		left := func() (lines []string) {
+			for _, line := range processes(b.T) {
+				if strings.Contains(line, b.folder) || len(uid) > 0 && strings.Contains(line, "uid="+strings.TrimSpace(string(uid))+" ") {
+					lines = append(lines, line)
+				}
+			}
+			return lines
+		}
+		late := time.NewTimer(20 * time.Second)
+		defer late.Stop()
+		for tick := time.Tick(10 * time.Millisecond); len(left()) > 0; { // bubblewrap's own monitor ends when it has heard of it
+			select {
+			case <-tick:
+			case <-late.C:
+				b.Fatalf("left behind: %s", left())
 			}
 		}
 		if len(uid) > 0 {

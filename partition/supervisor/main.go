@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -160,13 +161,24 @@ func (o Options) assemble(ctx context.Context, clock func() time.Time) (*inside,
 	if err != nil {
 		return nil, memory{}, fmt.Errorf("open /dev/null: %w", err)
 	}
+	files, err := o.files()
+	if err != nil {
+		return nil, memory{}, err
+	}
+	spawner, lacks, err := newSpawner(files)
+	if err != nil {
+		return nil, memory{}, err
+	}
 	h := &inside{
 		root: o.Root, env: os.Environ(), loader: loader{o.Tree}, null: null, clock: clock,
 		dial: func(address string, timeout time.Duration) (net.Conn, error) {
 			d := net.Dialer{Timeout: timeout}
 			return d.DialContext(ctx, "tcp", address)
 		},
-		reaper: newReaper(), journal: openJournal(o.Run, clock), memory: newMemoryFile(o.Root),
+		reaper: newReaper(spawner), journal: openJournal(o.Run, clock), memory: newMemoryFile(o.Root),
+	}
+	if len(lacks) > 0 {
+		h.note("this kernel confines no services: it lacks " + strings.Join(lacks, " and "))
 	}
 	m, err := h.memory.load()
 	return h, m, err

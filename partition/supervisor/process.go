@@ -20,6 +20,7 @@ import (
 // orphaned in the partition and handed to its init. Nothing else in this
 // process may wait for children.
 type reaper struct {
+	spawner   spawner
 	mu        sync.Mutex
 	processes map[int]*process // not collected yet
 }
@@ -32,7 +33,7 @@ type process struct {
 	status syscall.WaitStatus // valid once done is closed
 }
 
-func newReaper() *reaper { return &reaper{processes: make(map[int]*process)} }
+func newReaper(s spawner) *reaper { return &reaper{spawner: s, processes: make(map[int]*process)} }
 
 // run collects children until stop is closed.
 func (r *reaper) run(stop <-chan struct{}) {
@@ -58,11 +59,14 @@ func (r *reaper) start(argv, env []string, dir string, files [3]int) (*process, 
 	}
 	r.mu.Lock() // so that it is known before it can be collected
 	defer r.mu.Unlock()
-	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{
-		Dir:   dir,
-		Env:   env,
-		Files: []uintptr{uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+	var pid int
+	r.spawner.do(func() {
+		pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
+			Dir:   dir,
+			Env:   env,
+			Files: []uintptr{uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
+			Sys:   &syscall.SysProcAttr{Setsid: true},
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)

@@ -98,7 +98,9 @@ func run(verb string, args []string) error {
 		b, _ := io.ReadAll(conn)
 		fmt.Printf("%q\n", b)
 	case "impostor": // PATH: take the place of a socket
-		os.Remove(args[0])
+		if err := os.Remove(args[0]); err != nil {
+			return err
+		}
 		if _, err := net.Listen("unix", args[0]); err != nil {
 			return err
 		}
@@ -120,6 +122,8 @@ func run(verb string, args []string) error {
 				fmt.Println("refused:", err)
 			}
 		}
+	case "escape":
+		return escape()
 	case "ls":
 		entries, err := os.ReadDir(args[0])
 		for _, e := range entries {

@@ -115,10 +115,14 @@ type Profile struct {
 	GossipNodes    int
 	// ProbeInterval is how often one other peer is probed, ProbeTimeout how
 	// long its answer may take. A peer that does not answer is failed after
-	// about SuspicionMult × log10(peers) × ProbeInterval more.
+	// SuspicionMult × log10(peers that gossip) × ProbeInterval more, and no
+	// less than SuspicionMult × ProbeInterval.
 	ProbeInterval time.Duration
 	ProbeTimeout  time.Duration
 	SuspicionMult int
+	// Pool is how many peers gossip with one another before others attach to
+	// them.
+	Pool int
 	// PushPullInterval is how often two peers compare all they know.
 	PushPullInterval time.Duration
 	// Rejoin is how often peers that were lost are tried again.
@@ -142,7 +146,8 @@ func LAN() Profile {
 		GossipNodes:      4,
 		ProbeInterval:    time.Second,
 		ProbeTimeout:     500 * time.Millisecond,
-		SuspicionMult:    3,
+		SuspicionMult:    2,
+		Pool:             32,
 		PushPullInterval: 30 * time.Second,
 		Rejoin:           10 * time.Second,
 		Handshake:        3 * time.Second,
@@ -176,6 +181,7 @@ func (p Profile) withDefaults() Profile {
 		ProbeInterval:    cmp.Or(p.ProbeInterval, d.ProbeInterval),
 		ProbeTimeout:     cmp.Or(p.ProbeTimeout, d.ProbeTimeout),
 		SuspicionMult:    cmp.Or(p.SuspicionMult, d.SuspicionMult),
+		Pool:             cmp.Or(p.Pool, d.Pool),
 		PushPullInterval: cmp.Or(p.PushPullInterval, d.PushPullInterval),
 		Rejoin:           cmp.Or(p.Rejoin, d.Rejoin),
 		Handshake:        cmp.Or(p.Handshake, d.Handshake),

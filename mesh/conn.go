@@ -21,6 +21,8 @@ const (
 	KindTunnel Kind = 4 // bytes from and to an instance
 	kindRelay  Kind = 5 // reserved: a stream that is passed on
 	kindPath   Kind = 6 // arranging how peers reach one another
+
+	kindTiers Kind = 16 // who is attached to whom
 )
 
 // String names the kind.
@@ -38,6 +40,8 @@ func (k Kind) String() string {
 		return "relay"
 	case kindPath:
 		return "path"
+	case kindTiers:
+		return "tiers"
 	}
 	return "unknown"
 }
@@ -82,6 +86,7 @@ type conn struct {
 	*quic.Stream
 	local, remote PeerID
 	link          *link
+	opened        bool   // by this peer
 	release       func() // called once, when the stream is closed
 
 	once    sync.Once
@@ -113,6 +118,9 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if c.opened {
+		c.link.wrote.Add(1)
+	}
 	n, err := c.Stream.Write(p)
 	if err != nil {
 		err = c.translate(err)

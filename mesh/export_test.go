@@ -236,3 +236,6 @@ func aliveMessage(d Descriptor, incarnation uint32) []byte {
 	text("\x01\x05\x05\x00\x00\x00")
 	return b
 }
+
+// Place describes where the peer is among others.
+func (m *Mesh) Place() string { return m.tiers.String() }

@@ -87,20 +87,29 @@ func TestKilledPeer(t *testing.T) {
 			p.echo(mesh.KindRaft)
 		}
 		dead := peers[4]
-		c, err := peers[0].Dial(context.Background(), dead.Self(), mesh.KindRaft)
-		if err != nil {
-			t.Fatal(err)
+		var held []net.Conn
+		for _, from := range []*peer{peers[0], peers[2]} {
+			c, err := from.Dial(context.Background(), dead.Self(), mesh.KindRaft)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, c)
 		}
 		time.Sleep(time.Hour)
 		dead.Silence()
 		began := time.Now()
-		if _, err := io.ReadAll(c); err == nil {
-			t.Error("read on")
+		if _, err := io.WriteString(held[0], "who asks wants to know"); err != nil {
+			t.Error(err)
 		}
-		if d := time.Since(began); d > 2*time.Second {
-			t.Errorf("a held stream ended after %v", d)
-		} else {
-			t.Logf("a held stream ended after %v", d)
+		for i, limit := range []time.Duration{2 * time.Second, 5 * time.Second} {
+			if _, err := io.ReadAll(held[i]); err == nil {
+				t.Error("read on")
+			}
+			if d := time.Since(began); d > limit {
+				t.Errorf("held stream %d ended after %v", i, d)
+			} else {
+				t.Logf("held stream %d ended after %v", i, d)
+			}
 		}
 		synctest.Wait() // whoever closed the connection also notes why
 		if s := peers[0].state(dead.Self()); s != mesh.StateSuspect && s != mesh.StateFailed {

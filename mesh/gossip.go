@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/slapmesh/slapmesh/mesh/tiers"
 )
 
 const (
@@ -32,12 +35,13 @@ type gossip struct {
 	book    *book
 	links   *links
 	streams *streams
-	list    *memberlist.Memberlist
+	tiers   *tiers.Tiers // set before the first list
 	log     *slog.Logger
 
-	packets  chan *memberlist.Packet
 	incoming *listener
-	accepted chan net.Conn
+	pool     atomic.Pointer[pool] // nil while this peer is attached to others
+	changing sync.Mutex           // held while pool is made or left
+	closed   atomic.Bool
 
 	traffic counter
 	own     atomic.Pointer[Descriptor] // what this peer says of itself
@@ -47,13 +51,25 @@ type gossip struct {
 	verified map[string]Descriptor // descriptors whose signature was checked, by their bytes
 }
 
-// startGossip creates the member list, which knows only this peer at first.
-func startGossip(w *wall, b *book, l *links, s *streams, own Descriptor, logger *slog.Logger) (*gossip, error) {
+// A pool is one life of the member list.
+type pool struct {
+	list     *memberlist.Memberlist
+	packets  chan *memberlist.Packet
+	accepted chan net.Conn
+	ended    chan struct{}
+}
+
+// end ends it without a word.
+func (p *pool) end() error {
+	close(p.ended)
+	return p.list.Shutdown()
+}
+
+// newGossip prepares all but the member list.
+func newGossip(w *wall, b *book, l *links, s *streams, own Descriptor, logger *slog.Logger) *gossip {
 	g := &gossip{
 		self: w.identity.ID(), wall: w, book: b, links: l, streams: s, log: logger,
-		packets:  make(chan *memberlist.Packet, gossipQueue),
 		incoming: s.listen(kindGossip),
-		accepted: make(chan net.Conn),
 		verified: map[string]Descriptor{},
 		unsaid:   make(chan struct{}, 1),
 	}
@@ -61,35 +77,78 @@ func startGossip(w *wall, b *book, l *links, s *streams, own Descriptor, logger 
 	b.put(own)
 	l.onDatagram = g.packet
 	l.spawn(g.accept)
+	return g
+}
 
+// start makes the member list, which knows only this peer at first, unless
+// there is one.
+func (g *gossip) start() (*pool, error) {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	if p := g.pool.Load(); p != nil {
+		return p, nil
+	}
+	p := &pool{packets: make(chan *memberlist.Packet, gossipQueue), accepted: make(chan net.Conn), ended: make(chan struct{})}
 	c := memberlist.DefaultLANConfig()
-	p := l.profile
+	profile := g.links.profile
 	c.Name = string(g.self)
-	c.Transport = transport{g}
+	c.Transport = transport{g, p}
 	c.RequireNodeNames = true
 	c.EnableCompression = false // packets are small
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = false, false
 	c.UDPBufferSize = gossipPacket
-	c.GossipInterval, c.GossipNodes = p.GossipInterval, p.GossipNodes
-	c.ProbeInterval, c.ProbeTimeout = p.ProbeInterval, p.ProbeTimeout
-	c.SuspicionMult, c.SuspicionMaxTimeoutMult = p.SuspicionMult, 2
-	c.PushPullInterval = p.PushPullInterval
-	c.TCPTimeout = 2 * p.Handshake
+	c.GossipInterval, c.GossipNodes = profile.GossipInterval, profile.GossipNodes
+	c.ProbeInterval, c.ProbeTimeout = profile.ProbeInterval, profile.ProbeTimeout
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult = profile.SuspicionMult, 2
+	c.PushPullInterval = profile.PushPullInterval
+	c.TCPTimeout = 2 * profile.Handshake
 	c.Delegate, c.Events, c.Alive = delegate{g}, delegate{g}, delegate{g}
-	c.Logger = log.New(debugWriter{logger}, "", 0)
+	c.Logger = log.New(debugWriter{g.log}, "", 0)
 	list, err := memberlist.Create(c)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
-	g.list = list
-	return g, nil
+	p.list = list
+	g.pool.Store(p)
+	if g.closed.Load() { // meanwhile
+		return nil, errors.Join(net.ErrClosed, g.stop())
+	}
+	return p, nil
+}
+
+// leave tells the others that this peer gossips no more, and ends the list.
+func (g *gossip) leave(wait time.Duration) error {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	p := g.pool.Load()
+	if p == nil {
+		return nil
+	}
+	err := p.list.Leave(wait)
+	if g.pool.CompareAndSwap(p, nil) {
+		err = errors.Join(err, p.end())
+	}
+	return err
+}
+
+// stop ends gossip for good, without a word.
+func (g *gossip) stop() error {
+	g.closed.Store(true)
+	if p := g.pool.Swap(nil); p != nil {
+		return p.end()
+	}
+	return nil
 }
 
 // packet takes a datagram of gossip.
 func (g *gossip) packet(from PeerID, b []byte) {
 	g.traffic.received.Add(uint64(len(b)))
+	p := g.pool.Load()
+	if p == nil {
+		return
+	}
 	select {
-	case g.packets <- &memberlist.Packet{Buf: b, From: &net.UDPAddr{IP: syntheticIP(from), Port: syntheticPort}, Timestamp: g.wall.clock()}:
+	case p.packets <- &memberlist.Packet{Buf: b, From: &net.UDPAddr{IP: syntheticIP(from), Port: syntheticPort}, Timestamp: g.wall.clock()}:
 	default: // gossip may be dropped
 	}
 }
@@ -101,8 +160,15 @@ func (g *gossip) accept() {
 		if err != nil {
 			return
 		}
+		p := g.pool.Load()
+		if p == nil {
+			_ = c.Close() // never fails
+			continue
+		}
 		select {
-		case g.accepted <- countedConn{&boundedConn{Conn: c, left: exchangeLimit}, &g.traffic}:
+		case p.accepted <- countedConn{&boundedConn{Conn: c, left: exchangeLimit}, &g.traffic}:
+		case <-p.ended:
+			_ = c.Close() // never fails
 		case <-g.links.ctx.Done():
 			_ = c.Close() // never fails
 			return
@@ -112,10 +178,15 @@ func (g *gossip) accept() {
 
 // join exchanges all that is known with each of the peers, at the same time.
 func (g *gossip) join(ids []PeerID) {
+	p, err := g.start()
+	if err != nil {
+		g.log.Debug("cannot gossip", "err", err)
+		return
+	}
 	var wg sync.WaitGroup
 	for _, id := range ids {
 		wg.Go(func() {
-			if _, err := g.list.Join([]string{string(id) + "/" + syntheticAddress(id)}); err != nil {
+			if _, err := p.list.Join([]string{string(id) + "/" + syntheticAddress(id)}); err != nil {
 				g.log.Debug("peer cannot be joined", "peer", id.Short(), "err", err)
 			}
 		})
@@ -127,8 +198,11 @@ func (g *gossip) join(ids []PeerID) {
 func (g *gossip) say(d Descriptor, wait time.Duration) error {
 	g.own.Store(&d)
 	g.book.put(d)
-	if err := g.list.UpdateNode(wait); err != nil {
-		return fmt.Errorf("gossip: %w", err)
+	g.tiers.Changed()
+	if p := g.pool.Load(); p != nil {
+		if err := p.list.UpdateNode(wait); err != nil {
+			return fmt.Errorf("gossip: %w", err)
+		}
 	}
 	return nil
 }

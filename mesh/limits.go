@@ -49,6 +49,8 @@ func quotaOf(k Kind) (q quota, bound bool) {
 	switch k {
 	case kindGossip:
 		return quota{4, 64}, true
+	case kindTiers:
+		return quota{8, 512}, true
 	case KindRaft:
 		return quota{64, 1024}, true
 	case KindRPC:

@@ -30,6 +30,9 @@ const (
 	// outQueue is how many datagrams wait for a connection before the next
 	// are dropped.
 	outQueue = 32
+	// waiting times Profile.Ping is how long somebody is taken to wait for an
+	// answer, and how long a connection may be silent on which nobody does.
+	waiting = 10
 	// missedPings is how many unanswered probes end a connection.
 	missedPings = 3
 	// missedPingsVirtual is the same where another way may be found meanwhile.
@@ -57,10 +60,14 @@ type link struct {
 	punched bool         // it is an ordinary one through a hole that was made
 	dialled bool         // by this peer
 
+	wrote atomic.Uint64 // how often something was written that may want an answer
+
 	// owned by links.probe
 	heard   uint64    // packets received when last looked at
 	heardAt time.Time // when that changed
 	missed  int       // probes since
+	seen    uint64    // wrote, when last looked at
+	wroteAt time.Time // when that changed
 
 	mu      sync.Mutex
 	out     [][]byte // datagrams to be sent

@@ -399,7 +399,7 @@ func (s *links) probe(ctx context.Context) {
 				s.end(l, codeSurplus, "replaced")
 			case l.streams.Load() == 0 && l.kept.Load() == 0 && !l.asked.Load() && !l.doubt.Load():
 				l.missed = 0
-			case l.silent(now, s.silence(l), s.spawn):
+			case l.silent(now, s.silence(l, now), s.spawn):
 				s.log.Debug("peer does not answer", "peer", l.peer.Short())
 				s.end(l, codeSilent, "no answer")
 				s.lost(l.peer)
@@ -409,10 +409,17 @@ func (s *links) probe(ctx context.Context) {
 	}
 }
 
-// silence is how long a connection may be silent before it is probed.
-func (s *links) silence(l *link) time.Duration {
-	if l.streams.Load() > 0 || l.asked.Load() || l.missed > 0 || l.doubt.Load() {
+// silence is how long a connection may be silent before it is probed: not at
+// all while a stream that was opened here has just written, as who asks does.
+func (s *links) silence(l *link, now time.Time) time.Duration {
+	if wrote := l.wrote.Load(); wrote != l.seen {
+		l.seen, l.wroteAt = wrote, now
+	}
+	switch {
+	case l.missed > 0, l.asked.Load(), l.doubt.Load(), l.streams.Load() > 0 && now.Sub(l.wroteAt) < waiting*s.profile.Ping:
 		return 0
+	case l.streams.Load() > 0:
+		return waiting * s.profile.Ping
 	}
 	return keepAlive
 }

@@ -56,22 +56,28 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	return nil
 }
 
-// NotifyJoin marks a peer alive. To where one is back that was gone, this peer
-// was gone as well: it says something new, by which it is believed to be back.
+// NotifyJoin says that a peer gossips. To where one is back that was gone, this
+// peer was gone as well: it says something new, by which it is believed to be
+// back.
 func (d delegate) NotifyJoin(n *memberlist.Node) {
-	if d.g.book.mark(PeerID(n.Name), StateAlive) == StateFailed {
+	gone := d.g.book.gone(PeerID(n.Name))
+	d.g.tiers.Joined(n.Name)
+	if gone {
 		d.g.speak()
 	}
 }
 
-// NotifyUpdate is told again what NotifyAlive recorded.
-func (d delegate) NotifyUpdate(*memberlist.Node) {}
+// NotifyUpdate says that a peer was started again, or moved.
+func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.tiers.Updated(n.Name) }
 
-// NotifyLeave marks a peer gone: left if its last word was goodbye.
-func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.book.mark(PeerID(n.Name), StateFailed) }
+// NotifyLeave says that a peer gossips no more.
+func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.tiers.Gone(n.Name) }
 
 // transport lets memberlist reach peers by name.
-type transport struct{ g *gossip }
+type transport struct {
+	g *gossip
+	p *pool
+}
 
 var _ memberlist.NodeAwareTransport = transport{}
 
@@ -96,10 +102,10 @@ func (t transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 }
 
 // PacketCh delivers datagrams.
-func (t transport) PacketCh() <-chan *memberlist.Packet { return t.g.packets }
+func (t transport) PacketCh() <-chan *memberlist.Packet { return t.p.packets }
 
 // StreamCh delivers streams.
-func (t transport) StreamCh() <-chan net.Conn { return t.g.accepted }
+func (t transport) StreamCh() <-chan net.Conn { return t.p.accepted }
 
 // Shutdown leaves the links to their owner.
 func (t transport) Shutdown() error { return nil }

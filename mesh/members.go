@@ -55,6 +55,7 @@ type record struct {
 	since       time.Time
 	unreachable bool      // gossip says alive, our own connections say no
 	lost        time.Time // since when, if so
+	doubted     time.Time // when they said so last
 	last        string    // remote address of the latest ordinary connection
 	path        Path      // how the latest connection leads there
 	via         PeerID    // who relays it
@@ -129,15 +130,22 @@ func (b *book) failed(d Descriptor) bool {
 	return ok && r.state == StateFailed && d.Seq <= r.descriptor.Seq
 }
 
-// mark changes a peer's state and returns the one before.
-func (b *book) mark(id PeerID, state State) (before State) {
+// gone reports whether a peer is gone without a word.
+func (b *book) gone(id PeerID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.records[id]
+	return ok && r.state == StateFailed
+}
+
+// mark changes a peer's state.
+func (b *book) mark(id PeerID, state State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r, ok := b.records[id]
 	if !ok {
-		return ""
+		return
 	}
-	before = r.state
 	if state == StateFailed && r.descriptor.Left {
 		state = StateLeft
 	}
@@ -146,7 +154,6 @@ func (b *book) mark(id PeerID, state State) (before State) {
 		r.state, r.since = state, b.clock()
 		b.changedLocked()
 	}
-	return before
 }
 
 // reached notes that a connection to the peer works, from the address if it
@@ -172,8 +179,33 @@ func (b *book) reached(id PeerID, address string, p Path, via PeerID) {
 func (b *book) lost(id PeerID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r, ok := b.records[id]; ok && !r.unreachable {
-		r.unreachable, r.lost = true, b.clock()
+	r, ok := b.records[id]
+	if !ok {
+		return
+	}
+	r.doubted = b.clock()
+	if !r.unreachable {
+		r.unreachable, r.lost = true, r.doubted
+		b.changedLocked()
+	}
+}
+
+// doubt is how long a failed connection counts against what others say. It is
+// longer than those who gossip take to try it again; who is not tried again,
+// as in a large mesh, is then believed to be what others say.
+const doubt = time.Minute
+
+// relent ends doubts that are old.
+func (b *book) relent() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	changed, now := false, b.clock()
+	for _, r := range b.records {
+		if r.unreachable && now.Sub(r.doubted) >= doubt {
+			r.unreachable, changed = false, true
+		}
+	}
+	if changed {
 		b.changedLocked()
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/slapmesh/slapmesh/mesh/nat"
 	"github.com/slapmesh/slapmesh/mesh/relay"
 	"github.com/slapmesh/slapmesh/mesh/switchboard"
+	"github.com/slapmesh/slapmesh/mesh/tiers"
 )
 
 // A Mesh is one peer's place in a mesh: whom it knows, and streams from and
@@ -28,6 +29,7 @@ type Mesh struct {
 	links   *links
 	streams *streams
 	gossip  *gossip
+	tiers   *tiers.Tiers
 	board   *switchboard.Board
 	paths   *paths
 	relays  atomic.Pointer[[]PeerID] // that this peer names
@@ -97,10 +99,13 @@ func (m *Mesh) start() error {
 	if err != nil {
 		return err
 	}
-	if m.gossip, err = startGossip(m.wall, m.book, m.links, m.streams, own, m.config.Log); err != nil {
+	m.gossip = newGossip(m.wall, m.book, m.links, m.streams, own, m.config.Log)
+	m.tiers = newTiers(m)
+	m.gossip.tiers = m.tiers
+	m.book.mark(m.Self(), StateAlive)
+	if _, err := m.gossip.start(); err != nil {
 		return err
 	}
-	m.book.mark(m.Self(), StateAlive)
 	arrangements := m.streams.listen(kindPath)
 	m.links.spawn(func() { m.paths.serve(arrangements) })
 	return m.links.start()
@@ -248,6 +253,7 @@ func (m *Mesh) Disconnect(peer PeerID) {
 		m.links.disconnect(peer, codeUnknown, "forgotten")
 	}
 	m.book.forget(peer)
+	m.tiers.Forget(string(peer))
 }
 
 // Leave says goodbye, so that others need not find out.
@@ -259,7 +265,9 @@ func (m *Mesh) Leave(ctx context.Context) error {
 	done := make(chan error, 1)
 	m.links.spawn(func() {
 		const wait = 3 * time.Second
-		done <- errors.Join(m.gossip.say(d, wait), m.gossip.list.Leave(wait))
+		err := m.gossip.say(d, wait)
+		m.tiers.Leave(d.encoded)
+		done <- errors.Join(err, m.gossip.leave(wait))
 	})
 	select {
 	case err = <-done:
@@ -280,8 +288,8 @@ func (m *Mesh) Close() error {
 	m.closing.Do(func() {
 		var errs []error
 		m.streams.close()
-		if m.gossip != nil && m.gossip.list != nil {
-			errs = append(errs, m.gossip.list.Shutdown())
+		if m.gossip != nil {
+			errs = append(errs, m.gossip.stop())
 		}
 		errs = append(errs, m.links.close(), m.book.save(m.config.Dir, m.wall.meshID))
 		m.closeErr = errors.Join(errs...)

@@ -44,6 +44,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	wg.Go(func() { m.keep(ctx) })
 	wg.Go(func() { m.anchor(ctx) })
 	wg.Go(func() { m.roam(ctx) })
+	wg.Go(func() { m.tiers.Run(ctx) })
 	wg.Wait()
 	return nil
 }
@@ -54,7 +55,11 @@ func (m *Mesh) Run(ctx context.Context) error {
 func (m *Mesh) rejoin(ctx context.Context) {
 	wait := lonely
 	for {
+		m.book.relent()
 		absent := m.book.absent()
+		if _, attached := m.tiers.Attached(); attached {
+			absent = nil // who holds this peer tells it
+		}
 		wanted := 2
 		if m.book.alive() == 0 {
 			wanted = joinAtOnce
@@ -86,7 +91,7 @@ func (m *Mesh) join(ctx context.Context, ids []PeerID) {
 	done := make(chan struct{})
 	m.links.spawn(func() {
 		defer close(done)
-		m.gossip.join(ids)
+		m.tiers.Enter(names(ids))
 	})
 	select {
 	case <-done:

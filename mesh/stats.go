@@ -11,6 +11,10 @@ type Bytes struct{ Sent, Received uint64 }
 // Stats is what a mesh costs, since it was opened.
 type Stats struct {
 	Connections int   // held now
+	Pool        int   // peers that gossip, this one included if it does
+	Attached    bool  // this peer does not: others hold it
+	Holders     int   // how many do
+	Held        int   // how many this one holds
 	Gossip      Bytes // payload of gossip, in datagrams and streams
 	Wire        Bytes // all that QUIC carried: gossip, streams, handshakes, probes, acknowledgements; without IP and UDP headers
 }
@@ -19,6 +23,8 @@ type Stats struct {
 func (m *Mesh) Stats() Stats {
 	s := Stats{Gossip: m.gossip.traffic.bytes()}
 	s.Connections, s.Wire = m.links.traffic()
+	s.Pool, s.Held = m.tiers.Counts()
+	s.Holders, s.Attached = m.tiers.Attached()
 	return s
 }
 

@@ -89,7 +89,7 @@ func (s *streams) accept(l *link, stream *quic.Stream) {
 
 // admit decides what to answer.
 func (s *streams) admit(peer PeerID, kind Kind) byte {
-	if kind != kindGossip && kind != kindPath && peer != s.self {
+	if kind != kindGossip && kind != kindPath && kind != kindTiers && peer != s.self {
 		if err := s.authorize(peer, kind); err != nil {
 			s.log.Debug("stream refused", "peer", peer.Short(), "kind", kind.String(), "err", err)
 			return answerForbidden
@@ -164,7 +164,8 @@ func (s *streams) openOn(ctx context.Context, l *link, kind Kind, counted *atomi
 		return nil, err
 	}
 	counted.Add(1)
-	c := &conn{Stream: stream, local: s.self, remote: l.peer, link: l, release: func() { counted.Add(-1) }}
+	c := &conn{Stream: stream, local: s.self, remote: l.peer, link: l, opened: true, release: func() { counted.Add(-1) }}
+	l.wrote.Add(1)
 	undisturbed := context.AfterFunc(ctx, c.Reset)
 	answer := []byte{byte(kind)}
 	_, err = stream.Write(answer)

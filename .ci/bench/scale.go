@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -64,7 +65,7 @@ func scale(ctx context.Context, opt options, t *table) error {
 
 // see waits until each of the peers sees so many alive.
 func (m *mesh) see(ctx context.Context, peers []*peer, members int) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	errs := make(chan error, len(peers))
 	slots := make(chan struct{}, 8)
@@ -81,7 +82,15 @@ func (m *mesh) see(ctx context.Context, peers []*peer, members int) error {
 	}
 	wg.Wait()
 	close(errs)
-	return <-errs
+	err := <-errs
+	for _, p := range m.peers {
+		select {
+		case <-p.exited:
+			err = errors.Join(err, fmt.Errorf("%s ended: %s", p.name, p.lastWords()))
+		default:
+		}
+	}
+	return err
 }
 
 // measure adds what the peers cost while nobody asks them for anything.

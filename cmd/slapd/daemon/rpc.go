@@ -40,7 +40,7 @@ func newRPC(m *mesh.Mesh, log *slog.Logger) *rpc {
 			return m.Dial(ctx, mesh.PeerID(host), mesh.KindRPC)
 		},
 		MaxIdleConnsPerHost: 16,
-		IdleConnTimeout:     time.Minute,
+		IdleConnTimeout:     15 * time.Second,
 		DisableCompression:  true,
 	}}
 	return r

@@ -18,11 +18,11 @@ import (
 
 // tcpOnly returns an address at which what listens at another one is reached
 // over TCP, but not over UDP.
-func tcpOnly(t *testing.T, to net.Addr) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func tcpOnly(tb testing.TB, to net.Addr) string {
+	tb.Helper()
+	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -33,7 +33,7 @@ func tcpOnly(t *testing.T, to net.Addr) string {
 			if err != nil {
 				return
 			}
-			inner, err := new(net.Dialer).DialContext(t.Context(), "tcp", to.String())
+			inner, err := new(net.Dialer).DialContext(tb.Context(), "tcp", to.String())
 			if err != nil {
 				_ = c.Close()
 				continue
@@ -49,7 +49,7 @@ func tcpOnly(t *testing.T, to net.Addr) string {
 			}
 		}
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = l.Close()
 		mu.Lock()
 		for _, c := range open {

@@ -81,7 +81,12 @@ func (b *Board) Socket() net.PacketConn {
 }
 
 // Virtual is for connections to peers at the addresses of Route.
-func (b *Board) Virtual() net.PacketConn { return b.virtual }
+func (b *Board) Virtual() net.PacketConn {
+	if u, ok := b.socket.(*net.UDPConn); ok && canSegment {
+		return virtualUDP{b.virtual, u}
+	}
+	return b.virtual
+}
 
 // LocalAddr is the address of the socket.
 func (b *Board) LocalAddr() net.Addr {

@@ -53,7 +53,9 @@ type batched struct {
 	board *Board
 	batch *ipv4.PacketConn
 
-	forward []ipv4.Message // owned by ReadBatch
+	// owned by ReadBatch
+	forward []ipv4.Message
+	whole   bool // an interface cannot cut one write into packets
 }
 
 func newBatched(u *net.UDPConn, b *Board) *batched {
@@ -105,20 +107,51 @@ func (s *batched) take(envelope []byte, from net.Addr) {
 		hop.Carrier.Send(envelope)
 		return
 	}
+	if n := len(s.forward); n > 0 && s.joins(&s.forward[n-1], envelope, a) {
+		m := &s.forward[n-1]
+		m.Buffers = append(m.Buffers, envelope)
+		return
+	}
 	if len(s.forward) == cap(s.forward) {
 		s.flush()
 	}
 	s.forward = append(s.forward, ipv4.Message{Buffers: [][]byte{envelope}, Addr: a})
 }
 
+// joins reports whether an envelope can leave in one write with those of m: to
+// the same neighbour, and as long as they are, but for the last.
+func (s *batched) joins(m *ipv4.Message, envelope []byte, to *net.UDPAddr) bool {
+	size, last := len(m.Buffers[0]), len(m.Buffers[len(m.Buffers)-1])
+	u, ok := m.Addr.(*net.UDPAddr)
+	return canSegment && !s.whole && last == size && len(envelope) <= size && ok && u.Port == to.Port && u.IP.Equal(to.IP)
+}
+
 // flush passes on what waits.
 func (s *batched) flush() {
+	for i := range s.forward {
+		if m := &s.forward[i]; len(m.Buffers) > 1 {
+			m.OOB = segmentControl(nil, len(m.Buffers[0]))
+		}
+	}
 	for ms := s.forward; len(ms) > 0; {
 		n, err := s.batch.WriteBatch(ms, 0)
 		if err != nil || n == 0 {
-			n = 1 // the first cannot be sent: it is dropped, as packets may be
+			s.single(ms[0])
+			n = 1
 		}
 		ms = ms[n:]
 	}
 	s.forward = s.forward[:0]
+}
+
+// single sends what did not leave at once one by one, if it was joined, for
+// some interfaces cannot cut. Otherwise it is dropped, as packets may be.
+func (s *batched) single(m ipv4.Message) {
+	if len(m.Buffers) == 1 {
+		return
+	}
+	s.whole = true
+	for _, b := range m.Buffers {
+		_, _ = s.WriteTo(b, m.Addr) // QUIC sends again what it misses
+	}
 }

@@ -21,7 +21,8 @@ type packet struct {
 type virtual struct {
 	board   *Board
 	packets chan packet
-	buffers sync.Pool
+	buffers sync.Pool // for one packet each
+	batches sync.Pool // for many
 
 	mu       sync.Mutex
 	timer    *time.Timer
@@ -36,6 +37,7 @@ func newVirtual(b *Board) *virtual {
 	return &virtual{
 		board: b, packets: make(chan packet, virtualQueue),
 		buffers:  sync.Pool{New: func() any { p := make([]byte, 0, maxEnvelope); return &p }},
+		batches:  sync.Pool{New: func() any { return new([]byte) }},
 		deadline: make(chan struct{}), closed: make(chan struct{}),
 	}
 }

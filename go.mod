@@ -23,7 +23,7 @@ require (
 	go.starlark.net v0.0.0-20260908191801-89a6a09411d5 // profiles
 	go.uber.org/goleak v1.3.0 // tests: nothing runs on after Close
 	golang.org/x/mod v0.42.0 // the journal's Merkle tree (tlog) and signed checkpoints (note)
-	golang.org/x/net v0.59.0 // packets read and sent in batches on the mesh's socket
+	golang.org/x/net v0.59.0 // packets read and sent in batches on the mesh's socket; multicast on the interface that is meant
 	golang.org/x/sync v0.24.0 // groups of goroutines that fail together
 	golang.org/x/sys v0.49.0 // system calls of the sandbox and the supervisor
 	golang.org/x/term v0.47.0 // is there a terminal to draw progress on

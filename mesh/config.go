@@ -65,6 +65,11 @@ type Config struct {
 	// known. Nil: certificates are left to expire.
 	Renew func(context.Context, ed25519.PublicKey) (certificateDER []byte, err error)
 
+	// Discover looks for peers of this mesh on the local network and returns
+	// HOST:PORT of those that answer. It is asked when no known peer is where it
+	// was. Nil: nobody is found so.
+	Discover func(context.Context) []string
+
 	// Clock tells the time for certificates and clocks of others.
 	Clock func() time.Time
 	// Log receives what happens. Default: nothing is logged.
@@ -94,6 +99,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Known == nil {
 		c.Known = func(PeerID) bool { return false }
+	}
+	if c.Discover == nil {
+		c.Discover = func(context.Context) []string { return nil }
 	}
 	if c.Removed == nil {
 		c.Removed = func(PeerID) {}

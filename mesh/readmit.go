@@ -22,6 +22,8 @@ const (
 	// in one attempt.
 	readmitDoors = 4
 	readmitMax   = 64
+	// discoverTimeout is how long the local network is listened to.
+	discoverTimeout = 1500 * time.Millisecond
 	// renewalUrgent is the longest wait between two attempts of a peer whose
 	// certificate expired.
 	renewalUrgent = 30 * time.Second
@@ -37,7 +39,36 @@ func (m *Mesh) Expired() bool { return m.config.Clock().After(m.wall.leaf().NotA
 // readmit asks the doors of known peers, wherever one answers, to renew the
 // certificate for the key alone. It returns the first answer that is good.
 func (m *Mesh) readmit(ctx context.Context) (*JoinResult, error) {
-	addresses := m.doors()
+	return m.readmitAny(ctx, append(m.discover(ctx), m.doors()...))
+}
+
+// discover looks on the local network.
+func (m *Mesh) discover(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
+	defer cancel()
+	found := m.config.Discover(ctx)
+	return found[:min(len(found), readmitMax)]
+}
+
+// lookAround asks who is on the local network where everybody is, for a peer
+// whose known peers have all moved.
+func (m *Mesh) lookAround(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, renewalAttempt)
+	defer cancel()
+	found := m.discover(ctx)
+	if len(found) == 0 {
+		return
+	}
+	result, err := m.readmitAny(ctx, found)
+	if err != nil {
+		m.config.Log.Debug("nobody on the local network lets us in", "err", err)
+		return
+	}
+	m.AddSeeds(result.Seeds)
+}
+
+// readmitAny asks the doors at these addresses, some at a time.
+func (m *Mesh) readmitAny(ctx context.Context, addresses []string) (*JoinResult, error) {
 	if len(addresses) == 0 {
 		return nil, errors.New("no other peer is known: join again with \"slapd join HOST:PORT --token T\", which keeps this computer and all that it has")
 	}

@@ -161,6 +161,34 @@ func TestReturnIsTriedAgain(t *testing.T) {
 	})
 }
 
+// All known peers have moved, while a peer was off for an hour or for months:
+// it finds them on the local network.
+func TestReturnByDiscovery(t *testing.T) {
+	for name, off := range map[string]time.Duration{"an hour": time.Hour, "200 days": 200 * day} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				t := w.t
+				forward := w.calendar()
+				stays, away := w.open(w.config()), w.open(w.renewing())
+				away.AddSeeds(stays.Seeds())
+				away.untilAlive(t, 2)
+				away.stop()
+				stays.stop()
+				forward(off)
+				at := stays.config
+				at.Credentials, at.Socket = w.credentials(at.Identity), w.socketAt(&net.UDPAddr{IP: net.IPv4(10, 0, 7, 7).To4(), Port: 7527})
+				moved := w.open(at)
+				c := w.again(away.config, &net.UDPAddr{IP: net.IPv4(10, 0, 8, 8).To4(), Port: 7527})
+				c.Discover = func(context.Context) []string { return []string{moved.Addr().String()} }
+				back := w.open(c)
+				if d := back.untilAlive(t, 2); d > time.Minute {
+					t.Errorf("back after %v", d)
+				}
+			})
+		})
+	}
+}
+
 func expired(t *testing.T, c mesh.Credentials, now time.Time) bool {
 	t.Helper()
 	leaf, err := x509.ParseCertificate(c.CertificateDER)

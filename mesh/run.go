@@ -60,6 +60,9 @@ func (m *Mesh) rejoin(ctx context.Context) {
 		if _, attached := m.tiers.Attached(); attached {
 			absent = nil // who holds this peer tells it
 		}
+		if len(absent) > 0 && m.book.alive() == 0 && wait >= m.config.Profile.Rejoin {
+			m.lookAround(ctx)
+		}
 		wanted := 2
 		if m.book.alive() == 0 {
 			wanted = joinAtOnce

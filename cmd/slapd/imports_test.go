@@ -12,6 +12,7 @@ import (
 // stands, in words, in ARCHITECTURE.md.
 var mayImport = map[string][]string{
 	"mesh":                      {"mesh/nat", "mesh/path", "mesh/relay", "mesh/switchboard", "mesh/tcp", "mesh/tiers"},
+	"mesh/lan":                  {},
 	"mesh/nat":                  {},
 	"mesh/path":                 {},
 	"mesh/relay":                {},
@@ -57,7 +58,7 @@ var mayImport = map[string][]string{
 	"cmd/slapd/command":     {"ledger", "ledger/journal", "protocol", "protocol/client"},
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {
-		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/tunnel",
+		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/lan", "mesh/tunnel",
 		"partition", "partition/build", "partition/catalog", "partition/meter", "partition/meter/kernel", "partition/release",
 		"partition/sandbox", "partition/store", "partition/supervisor", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
 	},

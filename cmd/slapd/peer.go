@@ -92,13 +92,14 @@ func (p peer) config(opt command.RunOptions) (daemon.Config, error) {
 
 func settingsOf(opt command.RunOptions) daemon.Settings {
 	return daemon.Settings{
-		Name:       opt.Name,
-		Listen:     opt.Listen,
-		API:        opt.API,
-		Advertise:  opt.Advertise,
-		Partitions: opt.Partitions,
-		Bandwidth:  opt.Bandwidth,
-		Labels:     opt.Labels,
+		Name:        opt.Name,
+		Listen:      opt.Listen,
+		API:         opt.API,
+		Advertise:   opt.Advertise,
+		Partitions:  opt.Partitions,
+		Bandwidth:   opt.Bandwidth,
+		Labels:      opt.Labels,
+		NoDiscovery: opt.NoDiscovery,
 	}
 }
 

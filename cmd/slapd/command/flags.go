@@ -65,6 +65,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "listen", Usage: "speak to other peers on UDP `HOST:PORT`; :7527, if never given; port 0 picks one"},
 		&cli.StringFlag{Name: "api", Usage: "serve the local API on `HOST:PORT`; 127.0.0.1:7528, if never given"},
 		&cli.StringSliceFlag{Name: "advertise", Usage: "others reach this peer at `HOST:PORT` as well; may be repeated"},
+		&cli.BoolFlag{Name: "no-discovery", Usage: "do not answer who looks for the mesh on the local network with a token of it, nor look; =false takes it back"},
 		&cli.StringFlag{Name: "log", Usage: "log from `LEVEL` on: debug, info, warn or error", Value: "info"},
 	}
 }
@@ -83,6 +84,10 @@ func (i *invocation) runOptions() (opt RunOptions, err error) {
 	opt.Name, opt.Listen, opt.API = i.String("name"), i.String("listen"), i.String("api")
 	if i.IsSet("advertise") {
 		opt.Advertise = i.StringSlice("advertise")
+	}
+	if i.IsSet("no-discovery") {
+		no := i.Bool("no-discovery")
+		opt.NoDiscovery = &no
 	}
 	if i.IsSet("partitions") {
 		n := i.Int("partitions")

@@ -1,9 +1,12 @@
 package command
 
 import (
+	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -11,9 +14,10 @@ import (
 
 func joinVerb() *verb {
 	return &verb{
-		name: "join", args: "HOST[:PORT][#FINGERPRINT]", min: 1, max: 1,
+		name: "join", args: "[HOST[:PORT][#FINGERPRINT]]", min: 0, max: 1,
 		brief: "join a mesh through any of its peers, then run",
-		about: "Before anything is asked for it says which addresses answer, how the clocks differ,\n" +
+		about: "Without HOST a peer is looked for on the local network: with a token, one of its mesh;\n" +
+			"without, the open ones are listed. Before anything is asked for it says which addresses answer, how the clocks differ,\n" +
 			"whether others reach this computer, and what the invitation grants; if something\n" +
 			"is in the way it says what, and the token stays good. A private mesh wants a token: \"slapd init\" and \"slapd token create\" print the whole\n" +
 			"line. An open mesh wants its fingerprint behind the address. Other users of this\n" +
@@ -33,6 +37,7 @@ func joinVerb() *verb {
 			"slapd join 192.0.2.1 --token slapd1-… --name attic --label country=FR",
 			"slapd join 192.0.2.1 --token-file /root/token",
 			"slapd join 192.0.2.1 --token slapd1-… --check",
+			"slapd join --token slapd1-…",
 		},
 		run: func(ctx context.Context, i *invocation) error {
 			run, err := i.runOptions()
@@ -43,12 +48,33 @@ func joinVerb() *verb {
 			if err != nil {
 				return err
 			}
+			address := ""
+			if len(i.args) > 0 {
+				address = i.args[0]
+			} else if run.NoDiscovery != nil && *run.NoDiscovery {
+				return usagef("HOST is missing, and --no-discovery forbids to look for one")
+			} else if token, err = i.askToken(token); err != nil {
+				return err
+			}
 			return i.Peer.Join(ctx, JoinOptions{
-				RunOptions: run, Address: i.args[0], EnrollOnly: i.Bool("enroll-only"), Token: token,
+				RunOptions: run, Address: address, EnrollOnly: i.Bool("enroll-only"), Token: token,
 				Check: i.Bool("check"), Told: i.told,
 			})
 		},
 	}
+}
+
+// askToken asks for the token on a terminal, if none was given.
+func (i *invocation) askToken(token string) (string, error) {
+	if token != "" || !i.Terminal {
+		return token, nil
+	}
+	fmt.Fprint(i.Err, "token (slapd token create prints one, there; nothing looks for open meshes): ")
+	line, err := bufio.NewReader(i.In).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	return strings.TrimSpace(line), nil
 }
 
 // joinToken reads the token from the one place where it was given. It returns

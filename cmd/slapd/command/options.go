@@ -47,6 +47,10 @@ type RunOptions struct {
 	// Labels are what requests filter on.
 	Labels map[string]string
 
+	// NoDiscovery keeps the peer from being found, and from looking for others,
+	// on the local network.
+	NoDiscovery *bool
+
 	// Log receives what happens.
 	Log *slog.Logger
 
@@ -72,7 +76,8 @@ type InitOptions struct {
 type JoinOptions struct {
 	RunOptions
 
-	// Address is HOST[:PORT][#FINGERPRINT] of any peer, as it was typed.
+	// Address is HOST[:PORT][#FINGERPRINT] of any peer, as it was typed; "" is
+	// to look for one on the local network.
 	Address string
 
 	// Token admits to a private mesh, as it was typed; "" is none.

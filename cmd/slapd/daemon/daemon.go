@@ -207,6 +207,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 		Known:       d.known,
 		Removed:     d.toldRemoved,
 		Renew:       d.renew,
+		Discover:    d.discover,
 		Clock:       d.cfg.Clock,
 		Log:         d.log.With("part", "mesh"),
 		Profile:     d.cfg.Mesh,
@@ -221,6 +222,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	d.serveAdmission()
 	d.serveSeating()
 	d.serveTickets()
+	d.openDiscovery()
 	d.loops = append(d.loops, loop{"mesh", d.mesh.Run}, loop{"rpc", d.rpc.Run})
 	_ = ctx
 	return nil

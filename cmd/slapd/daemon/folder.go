@@ -115,6 +115,10 @@ type Settings struct {
 
 	// Labels are facts that requests filter on.
 	Labels map[string]string `json:"labels,omitempty"`
+
+	// NoDiscovery keeps the peer from answering who looks for its mesh on the
+	// local network, and from looking itself. Default: false.
+	NoDiscovery *bool `json:"no_discovery,omitempty"`
 }
 
 // The defaults of Settings.
@@ -147,6 +151,9 @@ func (s Settings) merge(given Settings) Settings {
 	if given.Labels != nil {
 		s.Labels = given.Labels
 	}
+	if given.NoDiscovery != nil {
+		s.NoDiscovery = given.NoDiscovery
+	}
 	return s
 }
 
@@ -167,6 +174,9 @@ func (s Settings) withDefaults() Settings {
 	if s.Partitions == nil {
 		n := defaultPartitions
 		s.Partitions = &n
+	}
+	if s.NoDiscovery == nil {
+		s.NoDiscovery = new(bool)
 	}
 	if s.Bandwidth == nil {
 		s.Bandwidth = new(int64)

@@ -20,7 +20,8 @@ import (
 type JoinOptions struct {
 	Settings
 
-	// Address is HOST[:PORT][#FINGERPRINT] of any peer of the mesh.
+	// Address is HOST[:PORT][#FINGERPRINT] of any peer of the mesh; "" has one
+	// looked for on the local network.
 	Address string
 
 	// Token is what admits to a private mesh, "" to an open one.
@@ -43,6 +44,11 @@ type JoinOptions struct {
 // again, which finds it again wherever its peers have gone. No token is used
 // unless all that can be known before says that it will not be in vain.
 func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult, err error) {
+	if opt.Address == "" {
+		if opt.Address, err = lookAround(ctx, opt.Token); err != nil {
+			return nil, err
+		}
+	}
 	join := mesh.JoinConfig{Socket: opt.Socket, Clock: cfg.Clock, Addresses: opt.Advertise}
 	if err := readInvitation(&join, opt.Address, opt.Token); err != nil {
 		return nil, err

@@ -109,3 +109,35 @@ func TestOpenScopes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRulesOfProjects: none of it is proposed to voters that do not know it,
+// nor decided there.
+func TestRulesOfProjects(t *testing.T) {
+	w := given(t, home)
+	mesh, _ := w.Mesh()
+	mesh.Rules = RulesOfMoney
+	w.setMesh(mesh)
+	for _, c := range []Command{
+		CreateProject{Name: "acme"},
+		SetMember{"acme", "ann", RoleOwner},
+		RemoveMember{Project: "acme"},
+		DeleteProject{"acme"},
+		SetQuota{Account: "ann"},
+		CreateUser{"bob"},
+		DisableAccount{"ann", true},
+		SetOperator{"ann", false},
+	} {
+		if err := w.Proposable(c); CodeOf(err) != ErrUnavailable {
+			t.Errorf("%s may be proposed: %v", c.Kind(), err)
+		}
+		if _, err := w.ask(AsPeer("p1"), c); CodeOf(err) != ErrUnavailable {
+			t.Errorf("%s was decided: %v", c.Kind(), err)
+		}
+	}
+	if w.Proposable(CreateToken{Scopes: []string{"read"}}) == nil || w.Proposable(CreateToken{Project: "acme"}) == nil || w.Proposable(Publish{Account: "acme"}) == nil {
+		t.Error("new fields may be proposed")
+	}
+	if err := w.Proposable(CreateToken{}); err != nil {
+		t.Error(err)
+	}
+}

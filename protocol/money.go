@@ -98,18 +98,19 @@ type Statement struct {
 
 // A Bill is what one instance costs.
 type Bill struct {
-	Instance  string     `json:"instance" doc:"id in the ledger"`
-	Reference string     `json:"reference"`
-	Payer     string     `json:"payer"`
-	Owner     string     `json:"owner" doc:"of the computer"`
-	Publisher string     `json:"publisher" doc:"of the release"`
-	Release   string     `json:"release"`
-	Computer  string     `json:"computer"`
-	From      time.Time  `json:"from"`
-	Until     *time.Time `json:"until" doc:"null while it holds its partition"`
-	Billed    time.Time  `json:"billed" doc:"what was used up to here is billed"`
-	Total     string     `json:"total" doc:"what the payer pays: to_owner, to_publisher, to_mesh and former_owners"`
-	ToOwner   string     `json:"to_owner" doc:"of the computer, without the fee"`
+	Instance     string     `json:"instance" doc:"id in the ledger"`
+	Reference    string     `json:"reference"`
+	Payer        string     `json:"payer"`
+	Owner        string     `json:"owner" doc:"of the computer"`
+	Publisher    string     `json:"publisher" doc:"of the release"`
+	Release      string     `json:"release"`
+	Computer     string     `json:"computer"`
+	ComputerName string     `json:"computer_name" doc:"its id, once it is forgotten"`
+	From         time.Time  `json:"from"`
+	Until        *time.Time `json:"until" doc:"null while it holds its partition"`
+	Billed       time.Time  `json:"billed" doc:"what was used up to here is billed"`
+	Total        string     `json:"total" doc:"what the payer pays: to_owner, to_publisher, to_mesh and former_owners"`
+	ToOwner      string     `json:"to_owner" doc:"of the computer, without the fee"`
 
 	// FormerOwners had the computer before. Total has what they earned, the
 	// three beside it do not.

@@ -104,8 +104,20 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 }
 
 // run runs a peer until ctx is done, and tells its user when it is up; the
-// first peer of a mesh also makes an invitation.
+// first peer of a mesh also makes an invitation. One whose copy of the ledger
+// is damaged is opened again, without it.
 func run(ctx context.Context, cfg daemon.Config, opt command.RunOptions, invite bool) (err error) {
+	for {
+		err := runOnce(ctx, cfg, opt, invite)
+		if damaged := (*daemon.DamagedError)(nil); !errors.As(err, &damaged) || ctx.Err() != nil {
+			return err
+		}
+		opt.Log.Error("stopped, and starts again", "err", err)
+		opt.Ready, invite = nil, false
+	}
+}
+
+func runOnce(ctx context.Context, cfg daemon.Config, opt command.RunOptions, invite bool) (err error) {
 	d, err := daemon.Open(ctx, cfg, settingsOf(opt))
 	if err != nil {
 		return err

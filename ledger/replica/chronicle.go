@@ -24,6 +24,7 @@ func (r *Replica) write(entries []journal.Entry) {
 	}
 	_, err := r.cfg.Journal.Append(entries...)
 	if mismatch, ok := errors.AsType[*journal.MismatchError](err); ok {
+		r.cfg.Mismatched(mismatch)
 		panic(fmt.Sprintf("replica: %v", mismatch))
 	}
 	if err != nil {

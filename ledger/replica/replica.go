@@ -46,6 +46,10 @@ type Config struct {
 	// to it. Default: history is not kept.
 	Journal *journal.Journal
 
+	// Mismatched is called when the journal holds another history than what the
+	// log brings, before the replica panics. Default: nothing.
+	Mismatched func(error)
+
 	// History is how many changes are kept for those who follow: who is
 	// further behind gets everything again. Default 65536.
 	History int
@@ -55,6 +59,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Mismatched == nil {
+		c.Mismatched = func(error) {}
 	}
 	if c.History <= 0 {
 		c.History = 1 << 16
@@ -67,6 +74,7 @@ type Replica struct {
 	cfg     Config
 	board   *view.Board
 	history history
+	marks   marks
 	log     atomic.Pointer[Log]
 	failed  chan struct{}
 }
@@ -104,6 +112,7 @@ func (r *Replica) Apply(index uint64, at time.Time, commands [][]byte) [][]byte 
 		}
 		r.write(entries)
 		r.history.add(index, changes)
+		r.marks.add(index, func() string { return s.Hash().String() })
 		return changes
 	})
 	return replies
@@ -149,6 +158,7 @@ func (r *Replica) Restore(from io.Reader) error {
 	}
 	s.Chronicle()
 	r.history.reset(s.Index())
+	r.marks.reset()
 	r.board.Restart(s)
 	return nil
 }

@@ -115,7 +115,7 @@ func (t *till) charge(i protocol.Instance, now time.Time) error {
 	toOwner.Sub(toOwner, fee)
 	t.bills = append(t.bills, protocol.Bill{
 		Instance: "i" + strconv.FormatUint(i.ID, 10), Reference: i.Reference, Payer: i.Account, Owner: publisher, Publisher: publisher,
-		Release: i.Release, Computer: i.Computer, From: now, Billed: now,
+		Release: i.Release, Computer: i.Computer, ComputerName: i.ComputerName, From: now, Billed: now,
 		Total: decimal(total), ToOwner: decimal(toOwner), ToRelease: decimal(toRelease), ToMesh: decimal(fee),
 		Used: protocol.Used{Requests: 1},
 	})

@@ -43,20 +43,20 @@ func (i *invocation) printStatement(w io.Writer, s protocol.Statement) {
 	i.printWallet(w, s)
 	if len(s.Pays) > 0 {
 		fmt.Fprintln(w)
-		row(w, "PAYS FOR", "RELEASE", "COMPUTER", "FROM", "UNTIL", "BILLED TO", "TOTAL", "VERDICT", "NOTE")
+		row(w, "PAYS FOR", "RELEASE", "COMPUTER", "NAME", "FROM", "UNTIL", "BILLED TO", "TOTAL", "VERDICT", "NOTE")
 		for _, b := range s.Pays {
-			row(w, b.Reference, b.Release, b.Computer, moment(b.From), ended(b.Until), moment(b.Billed), b.Total, verdict(b), b.Note)
+			row(w, b.Reference, b.Release, b.Computer, b.ComputerName, moment(b.From), ended(b.Until), moment(b.Billed), b.Total, verdict(b), b.Note)
 		}
 	}
 	if len(s.Earns) > 0 {
 		fmt.Fprintln(w)
-		row(w, "EARNS FROM", "PAYER", "RELEASE", "COMPUTER", "FROM", "UNTIL", "BILLED TO", "TO OWNER", "TO PUBLISHER", "FEE", "VERDICT", "NOTE")
+		row(w, "EARNS FROM", "PAYER", "RELEASE", "COMPUTER", "NAME", "FROM", "UNTIL", "BILLED TO", "TO OWNER", "TO PUBLISHER", "FEE", "VERDICT", "NOTE")
 		for _, b := range s.Earns {
-			row(w, b.Reference, b.Payer, b.Release, b.Computer, moment(b.From), ended(b.Until), moment(b.Billed),
+			row(w, b.Reference, b.Payer, b.Release, b.Computer, b.ComputerName, moment(b.From), ended(b.Until), moment(b.Billed),
 				share(b.ToOwner, b.Owner, s.Account), share(b.ToRelease, b.Publisher, s.Account), share(b.ToMesh, b.Owner, s.Account), verdict(b), b.Note)
 			for _, f := range b.FormerOwners {
 				if f.Owner == s.Account {
-					row(w, b.Reference, b.Payer, b.Release, b.Computer, moment(b.From), moment(f.Until), moment(b.Billed), f.ToOwner, "", f.ToMesh, verdict(b), b.Note)
+					row(w, b.Reference, b.Payer, b.Release, b.Computer, b.ComputerName, moment(b.From), moment(f.Until), moment(b.Billed), f.ToOwner, "", f.ToMesh, verdict(b), b.Note)
 				}
 			}
 		}

@@ -17,6 +17,9 @@ import (
 // last, and its seat, if it has one.
 func (d *Daemon) openBooks(context.Context) (err error) {
 	b := d.books
+	if err := d.setAsideDamaged(); err != nil {
+		return err
+	}
 	if d.journal, err = journal.Open(d.folder.file("journal"), journal.Options{Log: d.log.With("part", "journal")}); err != nil {
 		return err
 	}
@@ -41,6 +44,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 		loop{"catching up", b.catchUp},
 		loop{"leader", b.followLeader},
 		loop{"log", b.watchDisk},
+		loop{"agreement", d.runAgreement},
 		loop{"seats", d.runSeating},
 		loop{"presence", d.runPresence},
 		loop{membership, d.runMembership},

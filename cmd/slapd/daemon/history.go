@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -39,7 +40,7 @@ func (d *Daemon) openHistory() error {
 	})
 	d.rpc.mux.Handle(exchange.Prefix, x.Handler())
 	d.history = x
-	d.loops = append(d.loops, loop{"history", x.Run})
+	d.loops = append(d.loops, loop{"history", func(ctx context.Context) error { return d.damagedBy(x.Run(ctx)) }})
 	return nil
 }
 

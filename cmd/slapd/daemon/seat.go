@@ -47,7 +47,7 @@ func (d *Daemon) takeSeat(number uint64, by mesh.PeerID) (*seat, error) {
 		return nil, fmt.Errorf("seat %d: %w", number, err)
 	}
 	s := &seat{number: number, since: d.cfg.Clock(), by: by}
-	s.Replica = replica.New(replica.Config{Log: d.log.With("part", "ledger"), Journal: d.journal})
+	s.Replica = replica.New(replica.Config{Log: d.log.With("part", "ledger"), Journal: d.journal, Mismatched: d.mismatched})
 	var err error
 	if s.server, err = d.books.newServer(s); err != nil {
 		return nil, fmt.Errorf("seat %d: %w", number, err)

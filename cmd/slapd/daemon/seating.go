@@ -84,7 +84,7 @@ func (d *Daemon) seatOnce(ctx context.Context) (bool, error) {
 	now := d.cfg.Clock()
 	step := voters.Decide(candidates(s.View(), d.mesh.Members()), seats(s.node, now), now, d.cfg.Voters)
 	if step.Action == voters.None {
-		return false, nil
+		return d.renumber(ctx, s, now)
 	}
 	ctx, cancel := context.WithTimeout(ctx, seatingTimeout)
 	defer cancel()
@@ -93,6 +93,32 @@ func (d *Daemon) seatOnce(ctx context.Context) (bool, error) {
 	}
 	d.log.Info("seats changed", "step", step.String())
 	return true, nil
+}
+
+// renumber gives a new seat number to a peer that is there and does not have
+// the seat that the log knows: it lost its disk, or set aside a damaged copy. Its
+// old seat is then taken away, and it is a candidate again.
+func (d *Daemon) renumber(ctx context.Context, s *seat, now time.Time) (bool, error) {
+	for _, m := range d.mesh.Members() {
+		for _, server := range s.node.Servers() {
+			if server.Peer != string(m.ID) || m.ID == d.mesh.Self() || m.State != mesh.StateAlive || now.Sub(server.Contact) < silentSeat {
+				continue
+			}
+			var heard Standing
+			ask, cancel := context.WithTimeout(ctx, time.Second)
+			err := d.rpc.call(ask, m.ID, standingPath, struct{}{}, &heard)
+			cancel()
+			if err != nil || heard.Own == nil || *heard.Own == server.Seat {
+				continue
+			}
+			_, err = d.books.Lead(ctx, ledger.System(), ledger.AssignSeat{Peer: ledger.PeerID(m.ID)})
+			if err == nil {
+				d.log.Warn("a peer has lost its seat, and is given another", "peer", m.ID, "seat", server.Seat)
+			}
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func (d *Daemon) doStep(ctx context.Context, s *seat, step voters.Step) error {
@@ -182,8 +208,14 @@ func (d *Daemon) serveSeating() {
 	handle(d.rpc, seatPath, func(_ context.Context, caller mesh.PeerID, in seatOffer) (struct{}, error) {
 		return struct{}{}, d.sit(caller, in) //nolint:contextcheck // a seat outlives the call
 	})
+	d.serveAgreement()
 	handle(d.rpc, standingPath, func(ctx context.Context, _ mesh.PeerID, _ struct{}) (Standing, error) {
-		return d.books.Consensus(ctx), nil
+		standing, own := d.books.Consensus(ctx), uint64(0)
+		if s := d.books.Seat(); s != nil {
+			own = s.number
+		}
+		standing.Own = &own
+		return standing, nil
 	})
 }
 

@@ -271,7 +271,7 @@ func wireBill(v *ledger.State, c ledger.Charge) protocol.Bill {
 	now := c.Current()
 	out := protocol.Bill{
 		Instance: c.Instance.String(), Reference: v.Path(i), Payer: string(c.Payer), Owner: string(c.Owner),
-		Publisher: string(c.Publisher), Release: c.Release, Computer: string(c.Computer), From: c.From, Billed: c.Billed,
+		Publisher: string(c.Publisher), Release: c.Release, Computer: string(c.Computer), ComputerName: computerName(v, string(c.Computer)), From: c.From, Billed: c.Billed,
 		Total: c.Total().String(), ToOwner: (now.ToOwner - now.ToMesh).String(), ToRelease: c.ToRelease.String(), ToMesh: now.ToMesh.String(),
 		Used: wireUsed(c.Used), Verdict: string(c.Review.Verdict), Note: c.Review.Note,
 	}

@@ -29,6 +29,9 @@ type Standing struct {
 	Seats       []uint64 `json:"seats"` // of the voters, then of the standbys
 	Quorum      bool     `json:"quorum"`
 	Rules       uint64   `json:"rules"` // the newest that the peer knows
+
+	// Own is the seat of who says this, 0 for none. Older programs do not say.
+	Own *uint64 `json:"own,omitempty"`
 }
 
 // seats reports whether the peer has that seat.

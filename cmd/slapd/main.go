@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -20,7 +19,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
-	"github.com/slapmesh/slapmesh/partition/release"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
 
@@ -54,20 +52,8 @@ func config(clock func() time.Time) command.Config {
 		Root:     os.Getuid() == 0,
 		Version:  version(),
 		Peer:     peer{clock},
-		Bundle:   bundle,
+		Profiles: profiles{},
 	}
-}
-
-// bundle reads the profile in a folder.
-func bundle(folder string) ([]byte, error) {
-	b, err := release.LoadDir(os.DirFS(folder))
-	if err != nil {
-		return nil, fmt.Errorf("release %s: %w", folder, err)
-	}
-	if _, err := release.Load(b); err != nil {
-		return nil, fmt.Errorf("release %s: %w", folder, err)
-	}
-	return b.Encode(), nil
 }
 
 // version is that of the module this program was built from.

@@ -36,9 +36,8 @@ type Config struct {
 	// Peer runs peers.
 	Peer Peer
 
-	// Bundle reads a folder with a release.star and returns its canonical
-	// archive. Nil refuses folders.
-	Bundle func(folder string) ([]byte, error)
+	// Profiles reads and writes releases of the user's own.
+	Profiles Profiles
 }
 
 // The exit codes.

@@ -16,10 +16,7 @@ func (i *invocation) release(ctx context.Context, service protocol.Service, name
 	if !isFolder(name) {
 		return name, nil
 	}
-	if i.Bundle == nil {
-		return "", protocol.Errorf(protocol.ErrInvalid, "release %s: this slapd does not read folders", name)
-	}
-	profile, err := i.Bundle(name)
+	profile, err := i.Profiles.Bundle(name)
 	if err != nil {
 		return "", err
 	}

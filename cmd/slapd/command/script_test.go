@@ -41,11 +41,16 @@ func config(in io.Reader, out, complaint io.Writer) command.Config {
 		Terminal: os.Getenv("TERMINAL") != "",
 		Now:      func() time.Time { return time.Date(2026, 11, 22, 12, 10, 0, 0, time.UTC) },
 		Peer:     saying{out},
-		Bundle: func(folder string) ([]byte, error) {
-			data, err := os.ReadFile(filepath.Join(folder, "release.star"))
-			return bytes.TrimSpace(data), err // the mesh takes it for a name
-		},
+		Profiles: folders{},
 	}
+}
+
+// folders are profiles of which only the name is read.
+type folders struct{ command.Profiles }
+
+func (folders) Bundle(folder string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(folder, "release.star"))
+	return bytes.TrimSpace(data), err // the mesh takes it for a name
 }
 
 // saying is a Peer that prints its options.

@@ -68,7 +68,7 @@ func root() *verb {
 		args:  "COMMAND",
 		subs: []*verb{
 			initVerb(), joinVerb(), runVerb(), demoVerb(),
-			statusVerb(), membersVerb(), computersVerb(), computerVerb(), releasesVerb(),
+			statusVerb(), membersVerb(), computersVerb(), computerVerb(), releasesVerb(), releaseVerb(),
 			tokenVerb(), userVerb(), projectVerb(), supplyVerb(),
 			requestVerb(), quoteVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
 			renameVerb(), bangVerb(), moveVerb(),

@@ -24,6 +24,7 @@ const otherTries = time.Second
 // A Try is one address that was tried.
 type Try struct {
 	Address string
+	Path    Path          // direct (UDP) or tcp
 	After   time.Duration // until it answered
 	Err     error         // why it did not, and what to do; nil if it did
 }
@@ -33,6 +34,7 @@ type Try struct {
 type Diagnosis struct {
 	Tries      []Try
 	Address    string        // the one that answered first: to be joined through
+	Path       Path          // how it did
 	MeshName   string        // as the peer there says
 	Ahead      time.Duration // our clock, of that of the mesh
 	Local      string        // our own address, as this computer sees it; "" if it is not known
@@ -89,50 +91,106 @@ func (e *examination) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conn := e.try(ctx, addresses, own)
+	conn, done := e.try(ctx, addresses, own)
 	if conn == nil {
 		return e.worst()
 	}
+	defer done()
 	defer func() { _ = conn.CloseWithError(codeDoor, "done") }()
 	return e.look(ctx, conn)
 }
 
-// try knocks at all addresses at once and returns the connection that was
-// made first, or nil.
-func (e *examination) try(ctx context.Context, addresses []netip.AddrPort, own tls.Certificate) *quic.Conn {
+// A knocked is how one knock went.
+type knocked struct {
+	n     int // of the try
+	conn  *quic.Conn
+	done  func()
+	after time.Duration
+	err   error
+}
+
+// try knocks at all addresses at once, over TCP too where UDP stays silent,
+// and returns the connection that was made first, or nil, and what ends what
+// it runs on.
+func (e *examination) try(ctx context.Context, addresses []netip.AddrPort, own tls.Certificate) (*quic.Conn, func()) {
 	ctx, cancel := context.WithTimeout(ctx, e.config.Timeout)
 	defer cancel()
-	type result struct {
-		n     int
-		conn  *quic.Conn
-		after time.Duration
-		err   error
-	}
-	results := make(chan result)
+	results := make(chan knocked)
 	start := e.config.Clock()
-	for n, a := range addresses {
-		e.found.Tries = append(e.found.Tries, Try{Address: a.String()})
+	begin := func(a netip.AddrPort, over Path, knock func() (*quic.Conn, func(), error)) {
+		n := len(e.found.Tries)
+		e.found.Tries = append(e.found.Tries, Try{Address: a.String(), Path: over})
 		go func() {
-			conn, err := e.knock(ctx, a, own)
-			results <- result{n, conn, e.config.Clock().Sub(start), err}
+			conn, done, err := knock()
+			results <- knocked{n, conn, done, e.config.Clock().Sub(start), err}
 		}()
 	}
-	var first *quic.Conn
-	for range addresses {
-		r := <-results
-		e.found.Tries[r.n].After, e.found.Tries[r.n].Err = r.after, r.err
-		switch {
-		case r.err != nil:
-		case first == nil:
-			first = r.conn
-			e.found.Address = e.found.Tries[r.n].Address
-			rest := time.AfterFunc(otherTries, cancel)
-			defer rest.Stop()
-		default:
-			_ = r.conn.CloseWithError(codeDoor, "another address was faster")
+	for _, a := range addresses {
+		begin(a, PathDirect, func() (*quic.Conn, func(), error) {
+			conn, err := e.knock(ctx, a, own)
+			return conn, func() {}, err
+		})
+	}
+	_, hasTCP := e.config.Socket.(*net.UDPConn) // a simulated network has none
+	late := time.NewTimer(tcpKnockAfter)
+	defer late.Stop()
+	running := len(addresses)
+	overTCP := func() {
+		hasTCP = false // not twice
+		for _, a := range addresses {
+			running++
+			begin(a, PathTCP, func() (*quic.Conn, func(), error) {
+				c := e.config
+				c.Address = a.String()
+				_, conn, done, err := knockTCP(ctx, c, e.digest)
+				return conn, done, err
+			})
 		}
 	}
+	var first *knocked
+	for running > 0 {
+		select {
+		case <-late.C:
+		case r := <-results:
+			running--
+			if first = e.note(r, first); first != nil && first.n == r.n {
+				rest := time.AfterFunc(otherTries, cancel)
+				defer rest.Stop()
+			}
+			if running > 0 {
+				continue
+			}
+		}
+		if first == nil && hasTCP && !e.heard() {
+			overTCP()
+		}
+	}
+	if first == nil {
+		return nil, nil
+	}
+	return first.conn, first.done
+}
+
+// note keeps how a knock went, and returns the first that did well.
+func (e *examination) note(r knocked, first *knocked) *knocked {
+	t := &e.found.Tries[r.n]
+	t.After, t.Err = r.after, r.err
+	switch {
+	case r.err != nil:
+	case first == nil:
+		e.found.Address, e.found.Path = t.Address, t.Path
+		return &r
+	default:
+		_ = r.conn.CloseWithError(codeDoor, "another address was faster")
+		r.done()
+	}
 	return first
+}
+
+// heard reports whether somebody answered, if not as wanted, so that it does
+// not help to knock otherwise.
+func (e *examination) heard() bool {
+	return slices.ContainsFunc(e.found.Tries, func(t Try) bool { return t.Err != nil && rank(t.Err) < rankNobody })
 }
 
 // knock connects to one address, and says what is wrong if it cannot. Where
@@ -193,9 +251,11 @@ func (e *examination) look(ctx context.Context, conn *quic.Conn) error {
 	theirs := time.Unix(0, reply.Clock)
 	e.found.Ahead = sent.Add(now.Sub(sent) / 2).Sub(theirs)
 	e.found.MeshName, e.found.Observed = reply.MeshName, reply.Observed
-	e.found.Local = localTowards(e.config.Socket, conn.RemoteAddr())
-	if e.found.Knocked = reply.KnockedBack; e.found.Knocked {
-		e.found.Reached = <-knocked
+	if e.found.Path == PathDirect { // of UDP nothing is known otherwise
+		e.found.Local = localTowards(e.config.Socket, conn.RemoteAddr())
+		if e.found.Knocked = reply.KnockedBack; e.found.Knocked {
+			e.found.Reached = <-knocked
+		}
 	}
 	if reason := clockReason(now.Sub(theirs), theirs); reason != "" {
 		return Refuse(reason)

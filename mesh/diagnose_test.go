@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -63,6 +64,56 @@ func TestExamineName(t *testing.T) {
 		if (try.Err == nil) != (try.Address == d.Address) {
 			t.Errorf("%s: %v", try.Address, try.Err)
 		}
+	}
+}
+
+// Where UDP is dropped, or refused by a firewall, TCP to the same port is tried.
+func TestExamineOverTCP(t *testing.T) {
+	for name, silent := range map[string]bool{"dropped": true, "refused": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			at := w.start(1)[0].Addr().String()
+			l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = l.Close() }()
+			if silent {
+				u, err := net.ListenPacket("udp", l.Addr().String()) //nolint:noctx // at once
+				if err != nil {
+					t.Skip(err)
+				}
+				defer func() { _ = u.Close() }()
+			}
+			go forward(l, at)
+			d, err := w.examine(l.Addr().String(), nil)
+			if err != nil || d.Path != mesh.PathTCP || d.Invitation.Role != "voter" || d.Knocked || len(d.Tries) != 2 || d.Tries[0].Err == nil {
+				t.Errorf("%+v, %v", d, err)
+			}
+		})
+	}
+}
+
+// forward carries TCP connections on to an address.
+func forward(l net.Listener, to string) {
+	for {
+		from, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c, err := net.Dial("tcp", to) //nolint:noctx // at once
+		if err != nil {
+			_ = from.Close()
+			return
+		}
+		go func() {
+			_, _ = io.Copy(c, from)
+			_ = c.Close()
+		}()
+		go func() {
+			_, _ = io.Copy(from, c)
+			_ = from.Close()
+		}()
 	}
 }
 

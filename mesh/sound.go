@@ -90,6 +90,9 @@ func (e *tryError) Error() string { return e.text }
 // Unwrap is the cause.
 func (e *tryError) Unwrap() error { return e.err }
 
+// rankNobody is from where on nobody answered.
+const rankNobody = 4
+
 func rank(err error) int {
 	if t, ok := errors.AsType[*tryError](err); ok {
 		return t.rank

@@ -7,7 +7,8 @@ type JoinReport struct {
 	// Tries are the addresses that were tried, all that the name has.
 	Tries []JoinTry `json:"tries"`
 
-	// Address is the one to join through, Path how it is reached: direct.
+	// Address is the one to join through, Path how it is reached:
+	// direct, or tcp where UDP does not pass.
 	Address string `json:"address,omitempty"`
 	Path    Path   `json:"path,omitempty"`
 
@@ -45,7 +46,7 @@ type JoinReport struct {
 // A JoinTry is one address that was tried.
 type JoinTry struct {
 	Address string  `json:"address"`
-	Network string  `json:"network"` // udp
+	Network string  `json:"network"` // udp or tcp
 	Answers bool    `json:"answers"`
 	Seconds float64 `json:"seconds"` // until it answered, or was given up
 	Problem string  `json:"problem,omitempty"`

@@ -155,6 +155,9 @@ func onLoopback(address string) bool {
 	return err == nil && (host == "localhost" || notIP == nil && ip.IsLoopback())
 }
 
+// networks are what paths go over.
+var networks = map[mesh.Path]string{mesh.PathDirect: "udp", mesh.PathTCP: "tcp"}
+
 // joinReport is a diagnosis in the words of the wire.
 func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
 	out := protocol.JoinReport{Tries: []protocol.JoinTry{}, NAT: "unknown", Reachable: "unknown"}
@@ -165,7 +168,7 @@ func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
 		return out
 	}
 	for _, t := range d.Tries {
-		try := protocol.JoinTry{Address: t.Address, Network: "udp", Answers: t.Err == nil, Seconds: t.After.Seconds()}
+		try := protocol.JoinTry{Address: t.Address, Network: networks[t.Path], Answers: t.Err == nil, Seconds: t.After.Seconds()}
 		if t.Err != nil {
 			try.Problem = t.Err.Error()
 		}
@@ -174,7 +177,7 @@ func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
 	if d.Address == "" {
 		return out
 	}
-	out.Address, out.Path, out.Mesh = d.Address, protocol.Path(mesh.PathDirect), d.MeshName
+	out.Address, out.Path, out.Mesh = d.Address, protocol.Path(d.Path), d.MeshName
 	out.ClockAhead, out.Local, out.Observed = d.Ahead.Seconds(), d.Local, d.Observed
 	switch {
 	case d.Translated():

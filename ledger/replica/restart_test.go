@@ -32,7 +32,7 @@ func BenchmarkRestart(b *testing.B) {
 	begun := time.Now()
 	makeLarge(b, dir, instances, entries)
 	b.Logf("made in %v", time.Since(begun))
-	child := exec.Command(os.Args[0], "-test.run=xxx", "-test.bench=BenchmarkRestart$", "-test.benchtime=1x", "-test.v")
+	child := exec.CommandContext(b.Context(), os.Args[0], "-test.run=xxx", "-test.bench=BenchmarkRestart$", "-test.benchtime=1x", "-test.v")
 	child.Env = append(os.Environ(), "RESTART_DIR="+dir)
 	said, err := child.CombinedOutput()
 	if err != nil {

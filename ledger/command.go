@@ -139,6 +139,16 @@ func parsePeople(kind string, data []byte) (Command, error) {
 		return parse[DisableAccount](data)
 	case SetOperator{}.Kind():
 		return parse[SetOperator](data)
+	case SetAdmission{}.Kind():
+		return parse[SetAdmission](data)
+	case Apply{}.Kind():
+		return parse[Apply](data)
+	case Approve{}.Kind():
+		return parse[Approve](data)
+	case RefuseApplicant{}.Kind():
+		return parse[RefuseApplicant](data)
+	case RotateCA{}.Kind():
+		return parse[RotateCA](data)
 	default:
 		return parseTrees(kind, data)
 	}

@@ -20,6 +20,13 @@ type Mesh struct {
 	FirstAddress uint32 `cbor:"9,keyasint,omitempty"`
 
 	Terms Terms `cbor:"10,keyasint"` // about money
+
+	// Ask lets strangers ask to join, and wait for an operator.
+	Ask bool `cbor:"80,keyasint,omitempty"`
+
+	// CAs are those that the mesh has had, the oldest first, once there were
+	// two.
+	CAs []CA `cbor:"81,keyasint,omitempty"`
 }
 
 // A Role is what a peer, or the bearer of a token, may be. The empty role is

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"time"
 )
 
 // parsePeople reads lines such as "p1 member acme bob developer".
@@ -24,6 +25,16 @@ func (w *world) parsePeople(verb string, a []string, values map[string]string) C
 		return RemoveMember{AccountName(a[0]), AccountName(a[1])}
 	case "delete-project": // NAME
 		return DeleteProject{AccountName(a[0])}
+	case "ask": // on|off
+		return SetAdmission{a[0] == "on"}
+	case "apply": // PEER
+		return Apply{PeerID(a[0]), a[0], publicKeyOf(a[0]), "192.0.2.1:7527"}
+	case "approve": // PEER ROLE [ACCOUNT]
+		return Approve{PeerID(a[0]), Role(a[1]), AccountName(a[2])}
+	case "reject": // PEER REASON
+		return RefuseApplicant{PeerID(a[0]), a[1]}
+	case "rotate": // FORMER NEXT HOURS
+		return RotateCA{[]byte(a[0]), []byte(a[1]), w.at.Add(time.Duration(w.number(a[2])) * time.Hour)}
 	case "quota": // ACCOUNT kind=N…, -1 lifts
 		c := SetQuota{Account: AccountName(a[0])}
 		for _, k := range QuotaKinds {
@@ -219,4 +230,16 @@ func (c *CreateToken) narrowRandomly(r *rand.Rand) {
 	if r.IntN(3) == 0 {
 		c.Project = AccountName([]string{"acme", "lab"}[r.IntN(2)])
 	}
+}
+
+// randomApplicant draws a command about those who ask to join, or the CA.
+func randomApplicant(r *rand.Rand, p Principal, at time.Time) (Principal, Command) {
+	id := fmt.Sprint("p", 5+r.IntN(2))
+	return p, []Command{
+		SetAdmission{r.IntN(4) > 0},
+		Apply{PeerID(id), "x", publicKeyOf(id), ""},
+		Approve{PeerID(id), []Role{RoleVoter, RoleComputer, RoleUser}[r.IntN(3)], []AccountName{"", "ann", "bob"}[r.IntN(3)]},
+		RefuseApplicant{PeerID(id), "no"},
+		RotateCA{[]byte{byte(r.IntN(3))}, []byte{byte(r.IntN(3))}, at.Add(time.Hour)},
+	}[r.IntN(5)]
 }

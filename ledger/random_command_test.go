@@ -72,6 +72,9 @@ func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	case 1:
 		return randomPeople(r, p)
 	}
+	if r.IntN(12) == 0 {
+		return randomApplicant(r, p, w.at)
+	}
 	if r.IntN(3) == 0 {
 		return randomFleet(r, p, ComputerID(peer))
 	}

@@ -38,6 +38,8 @@ const (
 	tableMembers   Table = 22
 	tableSecrets   Table = 45
 	tableRefusals  Table = 46
+
+	tableApplicants Table = 60
 )
 
 // A Key is the key of a row in any table; each uses the parts it needs.

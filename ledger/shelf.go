@@ -81,6 +81,7 @@ var tables = [...]Table{
 	tableWallets, tableCharges, tableMeters, tableHeld, tablePayments, tablePaidAt,
 	tableSecrets, tableRefusals,
 	tableMembers,
+	tableApplicants,
 }
 
 // shelf returns the table of that number.
@@ -158,6 +159,8 @@ func (s *State) peopleShelf(id Table) (shelf, error) {
 	switch id {
 	case tableMembers:
 		return shelfOf[Membership]{&s.members, s.setMember, func(k Key) { s.dropMember(AccountName(k.A), AccountName(k.B)) }}, nil
+	case tableApplicants:
+		return shelfOf[Applicant]{&s.applicants, s.setApplicant, func(k Key) { s.dropApplicant(PeerID(k.A)) }}, nil
 	default:
 		return nil, fmt.Errorf("table %d is not known", id)
 	}

@@ -99,6 +99,8 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 			r.Digest = nil
 		}
 		return r, true
+	case Applicant:
+		return r, v.All
 	case profile:
 		p, ok := s.Supply(ComputerID(v.Peer), r.Digest)
 		return r, ok && p.Requested == SupplyAvailable
@@ -127,6 +129,8 @@ func (v Viewer) concerns(c Change) bool {
 		return false
 	case tableTokens:
 		return v.All || v.of(c.Account)
+	case tableApplicants:
+		return v.All
 	case tableWallets, tableCharges, tableMeters:
 		return v.All || v.of(c.Account) || c.Computer == ComputerID(v.Peer)
 	case tableSupplies, tableInstances, tableEvents:

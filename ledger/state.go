@@ -44,6 +44,8 @@ type State struct {
 	refusals  rows[refusals]
 	members   rows[Membership]
 
+	applicants rows[Applicant]
+
 	// What follows is computed from the rows.
 	tokensBy    table.Index[AccountName, TokenID]
 	digests     table.Table[string, TokenID]
@@ -160,6 +162,7 @@ func NewState() *State {
 		owned:      table.NewIndex(cmp.Compare[AccountName], cmp.Compare[ComputerID]),
 		upcoming:   table.New[Key, InstanceID](Key.Compare),
 		members:    newRows[Membership](tableMembers),
+		applicants: newRows[Applicant](tableApplicants),
 		memberOf:   table.New[Key, InstanceID](Key.Compare),
 		tallies:    table.New[Key, stored](Key.Compare),
 		spreads:    table.New[Key, int64](Key.Compare),
@@ -214,6 +217,7 @@ func (s *State) Copy() *State {
 	c.owned = s.owned.Copy()
 	c.upcoming = s.upcoming.Copy()
 	c.members = s.members.copy()
+	c.applicants = s.applicants.copy()
 	c.memberOf = s.memberOf.Copy()
 	c.tallies = s.tallies.Copy()
 	c.spreads = s.spreads.Copy()

@@ -44,12 +44,28 @@ type Admission struct {
 	From        string // the address that the request came from
 }
 
-// An AdmissionReply is what a newcomer gets.
+// An AdmissionReply is what a newcomer gets: a certificate, or the word that it
+// must wait for one.
 type AdmissionReply struct {
+	Waiting        *Waiting
 	CertificateDER []byte
 	Role           string
 	Account        string
 	Epoch          uint64
+}
+
+// Waiting is the error of a Join where an operator has to decide first: the
+// newcomer asks again after a while, for as long as it likes.
+type Waiting struct {
+	Peer  PeerID    // that waits: people compare it
+	Since time.Time // when it asked first
+	Until time.Time // when that is forgotten
+}
+
+// Error says what is to be done.
+func (w *Waiting) Error() string {
+	return fmt.Sprintf("peer %s waits since %s for an operator, who is to type: slapd members approve %s",
+		w.Peer, w.Since.UTC().Format(time.RFC3339), w.Peer.Short())
 }
 
 // ErrRefused is matched by the error of a Join that the mesh refused.
@@ -120,6 +136,8 @@ type joinReply struct {
 	Epoch       uint64   `cbor:"8,keyasint,omitempty"`
 	Seeds       [][]byte `cbor:"9,keyasint,omitempty"` // descriptors
 	Observed    string   `cbor:"10,keyasint,omitempty"`
+	Since       int64    `cbor:"20,keyasint,omitempty"` // Unix seconds: the newcomer waits for an operator since then
+	Until       int64    `cbor:"21,keyasint,omitempty"` // and is forgotten then
 	Removed     bool     `cbor:"30,keyasint,omitempty"` // who came back was removed from the mesh
 	KnockedBack bool     `cbor:"31,keyasint,omitempty"`
 	Uses        int      `cbor:"32,keyasint,omitempty"`
@@ -203,7 +221,7 @@ func (d *door) answer(ctx context.Context, c *quic.Conn, r joinRequest) joinRepl
 		return reply
 	}
 	var admitted AdmissionReply
-	err := d.check(r)
+	err := d.check(r, state.ServerName)
 	if a := r.admission(key, reply.Observed); err == nil && r.Format == inspectFormat {
 		if err = d.inspect(ctx, c, r, a, &reply); err == nil {
 			return reply
@@ -222,20 +240,29 @@ func (d *door) answer(ctx context.Context, c *quic.Conn, r joinRequest) joinRepl
 		reply.Refused = "the mesh cannot admit anyone now: try again, or look at the log of " + d.wall.identity.ID().Short()
 		return reply
 	}
+	if w := admitted.Waiting; w != nil {
+		d.log.Info("a peer asks to join", "peer", PeerIDOf(key).Short(), "name", r.Name, "from", reply.Observed)
+		reply.Refused, reply.Since, reply.Until = w.Error(), w.Since.Unix(), w.Until.Unix()
+		return reply
+	}
 	d.log.Info("peer admitted", "returning", r.Returning, "peer", PeerIDOf(key).Short(), "name", r.Name, "role", admitted.Role, "from", reply.Observed)
 	reply.Certificate, reply.Role, reply.Account, reply.Epoch = admitted.CertificateDER, admitted.Role, admitted.Account, admitted.Epoch
 	reply.Seeds = d.seeds()
 	return reply
 }
 
-// check refuses what needs no ledger. A newcomer whose clock is wrong is
-// refused before its token is used up.
-func (d *door) check(r joinRequest) error {
+// check refuses what needs no ledger. A newcomer whose clock is wrong, or whose
+// token is of before the CA was replaced, is refused before the token is used
+// up.
+func (d *door) check(r joinRequest, serverName string) error {
 	if err := r.check(); err != nil {
 		return err
 	}
 	if reason := clockReason(time.Unix(0, r.Clock).Sub(d.wall.clock()), d.wall.clock()); reason != "" {
 		return Refuse(reason)
+	}
+	if by, _ := d.wall.proves(serverName); !r.Returning && !by.counts(d.wall.clock()) {
+		return Refuse(fmt.Sprintf("the key of the mesh was replaced, and tokens and fingerprints from before count no longer since %s: ask for a new one (slapd token create)", by.until.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }

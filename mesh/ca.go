@@ -44,7 +44,11 @@ func NewCA(name string, random io.Reader, now time.Time) (*CA, error) {
 	if _, err := io.ReadFull(random, seed); err != nil {
 		return nil, fmt.Errorf("make mesh %s: %w", name, err)
 	}
-	key := ed25519.NewKeyFromSeed(seed)
+	return makeCA(ed25519.NewKeyFromSeed(seed), name, random, now, func(*x509.Certificate) {})
+}
+
+// makeCA signs the certificate of a CA with its own key.
+func makeCA(key ed25519.PrivateKey, name string, random io.Reader, now time.Time, complete func(*x509.Certificate)) (*CA, error) {
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: name},
@@ -55,6 +59,7 @@ func NewCA(name string, random io.Reader, now time.Time) (*CA, error) {
 		MaxPathLenZero:        true,
 		KeyUsage:              x509.KeyUsageCertSign,
 	}
+	complete(template)
 	der, err := x509.CreateCertificate(random, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("make mesh %s: %w", name, err)
@@ -88,8 +93,9 @@ func (ca *CA) Name() string { return ca.certificate.Subject.CommonName }
 // knows it can make a peer show its certificate.
 func (ca *CA) Digest() [32]byte { return digestOf(ca.certificate) }
 
-// MeshID names the mesh. It tells nothing about the digest.
-func (ca *CA) MeshID() string { return meshIDOf(ca.Digest()) }
+// MeshID names the mesh, whichever of its CAs this is. It tells nothing about
+// the digest.
+func (ca *CA) MeshID() string { return meshIDOfCA(ca.certificate) }
 
 // CertificateDER is the CA's own certificate, which every peer keeps.
 func (ca *CA) CertificateDER() []byte { return ca.certificate.Raw }
@@ -184,7 +190,7 @@ func checkPeer(leaf, ca *x509.Certificate, at time.Time) (PeerID, error) {
 	if err := leaf.CheckSignatureFrom(ca); err != nil {
 		return "", fmt.Errorf("check certificate of %s: another mesh's: %w", id, err)
 	}
-	want := url.URL{Scheme: uriScheme, Host: meshIDOf(digestOf(ca)), Path: "/" + string(id)}
+	want := url.URL{Scheme: uriScheme, Host: meshIDOfCA(ca), Path: "/" + string(id)}
 	if len(leaf.URIs) != 1 || *leaf.URIs[0] != want {
 		return "", fmt.Errorf("check certificate of %s: it names someone else", id)
 	}

@@ -46,11 +46,11 @@ func (c Credentials) CADigest() ([32]byte, error) {
 // MeshID names the mesh that the credentials are of, or is "" if they cannot
 // be read.
 func (c Credentials) MeshID() string {
-	digest, err := c.CADigest()
+	ca, err := parseCACertificate(c.CADER)
 	if err != nil {
 		return ""
 	}
-	return meshIDOf(digest)
+	return meshIDOfCA(ca)
 }
 
 // Save keeps the credentials in the state folder dir. It refuses to replace

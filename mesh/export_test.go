@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"net"
 	"time"
@@ -208,6 +209,22 @@ const (
 func StreamsOf(kind Kind) int {
 	q, _ := quotaOf(kind)
 	return q.peer
+}
+
+// Descends returns the CA that a door may be believed to have, of what it shows
+// behind its certificate, if it comes down to that digest.
+func Descends(from [32]byte, shown ...*CA) (*CA, error) {
+	var certificates []*x509.Certificate
+	for _, ca := range shown {
+		certificates = append(certificates, ca.certificate)
+	}
+	newest, err := descends(certificates, from)
+	for _, ca := range shown {
+		if newest == ca.certificate || newest != nil && newest.Equal(ca.certificate) {
+			return ca, err
+		}
+	}
+	return nil, err
 }
 
 // KindGossip is for streams of memberlist.

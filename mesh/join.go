@@ -62,7 +62,7 @@ func (c JoinConfig) digest() ([32]byte, error) {
 	case c.Fingerprint != nil:
 		return *c.Fingerprint, nil
 	}
-	return [32]byte{}, errors.New("join: neither a token nor a fingerprint: a private mesh wants --token, an open one HOST:PORT#FINGERPRINT")
+	return [32]byte{}, errors.New("join: neither a token nor a fingerprint: a private mesh wants --token, an open one, or one where one may ask, HOST:PORT#FINGERPRINT")
 }
 
 // Join asks the peer at an address to be admitted to its mesh. The peer is
@@ -99,7 +99,7 @@ func join(ctx context.Context, c JoinConfig, digest [32]byte) (_ *JoinResult, er
 }
 
 // result is what an answer brings, if it is believed.
-func (r joinReply) result(c JoinConfig, ca *x509.Certificate, digest [32]byte) (*JoinResult, error) {
+func (r joinReply) result(c JoinConfig, ca *x509.Certificate) (*JoinResult, error) {
 	theirs := time.Unix(0, r.Clock)
 	if reason := clockReason(c.Clock().Sub(theirs), theirs); reason != "" {
 		return nil, Refuse(reason)
@@ -107,6 +107,8 @@ func (r joinReply) result(c JoinConfig, ca *x509.Certificate, digest [32]byte) (
 	switch {
 	case r.Removed:
 		return nil, errWasRemoved
+	case r.Since != 0:
+		return nil, &Waiting{c.Identity.ID(), time.Unix(r.Since, 0), time.Unix(r.Until, 0)}
 	case r.Refused != "":
 		return nil, Refuse(r.Refused)
 	}
@@ -116,7 +118,7 @@ func (r joinReply) result(c JoinConfig, ca *x509.Certificate, digest [32]byte) (
 	}
 	result := &JoinResult{Credentials: credentials, Role: r.Role, Account: r.Account, Epoch: r.Epoch, Observed: r.Observed}
 	for _, encoded := range r.Seeds[:min(len(r.Seeds), joinSeeds)] {
-		if d, err := parseDescriptor(encoded, meshIDOf(digest)); err == nil {
+		if d, err := parseDescriptor(encoded, meshIDOfCA(ca)); err == nil {
 			result.Seeds = append(result.Seeds, d)
 		}
 	}
@@ -170,19 +172,16 @@ func doorConfig(own tls.Certificate, digest [32]byte, found func(ca *x509.Certif
 }
 
 // checkDoor checks the chain that a peer shows to who joins: the CA must be
-// the one we look for. Dates are not looked at, for our clock may be wrong,
+// the one we look for, or follow it. Dates are not looked at, for our clock may be wrong,
 // which is told in clear later.
 func checkDoor(s tls.ConnectionState, digest [32]byte) (*x509.Certificate, error) {
-	if len(s.PeerCertificates) != 2 {
+	if len(s.PeerCertificates) == 0 {
 		return nil, errors.New("the peer does not show its mesh")
 	}
 	leaf := s.PeerCertificates[0]
-	ca, err := parseCACertificate(s.PeerCertificates[1].Raw)
+	ca, err := descends(s.PeerCertificates[1:], digest)
 	if err != nil {
 		return nil, err
-	}
-	if digestOf(ca) != digest {
-		return nil, errOtherCA
 	}
 	_, err = checkPeer(leaf, ca, leaf.NotBefore)
 	return ca, err

@@ -169,7 +169,7 @@ func (m *Mesh) ID() string { return m.wall.meshID }
 func (m *Mesh) Addr() net.Addr { return m.config.Socket.LocalAddr() }
 
 // Digest is the digest of the mesh's CA, for tokens and fingerprints.
-func (m *Mesh) Digest() [32]byte { return m.wall.digest }
+func (m *Mesh) Digest() [32]byte { return m.wall.own().digest }
 
 // Members lists the peers that are known, this one among them, sorted by
 // name.

@@ -137,7 +137,7 @@ func (m *Mesh) readmitAt(ctx context.Context, address string) (*JoinResult, erro
 	defer cancel()
 	c := JoinConfig{Identity: m.config.Identity, Address: address, Name: m.config.Name, Addresses: m.addresses(), Clock: m.config.Clock, Timeout: m.config.Profile.Handshake, returning: true}
 	c.Addresses = c.Addresses[:min(len(c.Addresses), maxAddresses)]
-	result, by, err := joinOver(ctx, c, m.wall.digest, m.links.transport)
+	result, by, err := joinOver(ctx, c, m.wall.own().digest, m.links.transport)
 	if errors.Is(err, errWasRemoved) && by != "" {
 		m.config.Removed(by)
 	}
@@ -166,6 +166,6 @@ func joinOver(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transp
 	if err != nil {
 		return nil, by, err
 	}
-	result, err := reply.result(c, ca, digest)
+	result, err := reply.result(c, ca)
 	return result, by, err
 }

@@ -21,8 +21,10 @@ const (
 	// gather is how long changes of the known peers are gathered before they
 	// are saved: who is killed later than that finds the others again.
 	gather = 100 * time.Millisecond
-	// lonely is how soon a peer that knows others but sees none tries again.
-	lonely = time.Second
+	// lonely is how soon a peer that knows others but sees none tries again,
+	// aloneFor after how many attempts it asks at the doors of the others.
+	lonely   = time.Second
+	aloneFor = 4
 )
 
 // Run looks for known peers, keeps connections and the certificate fresh, and
@@ -54,6 +56,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 // for otherwise the halves of a mesh that was cut would never meet.
 func (m *Mesh) rejoin(ctx context.Context) {
 	wait := lonely
+	alone := 0 // attempts that found nobody
 	for {
 		m.book.relent()
 		absent := m.book.absent()
@@ -71,9 +74,12 @@ func (m *Mesh) rejoin(ctx context.Context) {
 			m.join(ctx, absent[:min(len(absent), wanted)])
 		}
 		if m.book.alive() > 0 || len(absent) == 0 {
-			wait = m.config.Profile.Rejoin
+			wait, alone = m.config.Profile.Rejoin, 0
 		} else {
 			wait = min(2*wait, m.config.Profile.Rejoin)
+			if alone++; alone == aloneFor {
+				m.RenewSoon() // the CA may have been replaced meanwhile, so that nobody knows the certificate
+			}
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -158,9 +164,9 @@ func (m *Mesh) renewNow(ctx context.Context) error {
 	defer cancel()
 	der, err := m.config.Renew(ctx, m.config.Identity.PublicKey())
 	if err == nil {
-		return m.renewed(Credentials{der, m.wall.ca.Raw, m.config.Credentials.MeshName})
+		return m.renewed(Credentials{der, m.signerOf(der), m.config.Credentials.MeshName})
 	}
-	if !m.Expired() {
+	if !m.Expired() && m.book.alive() > 0 {
 		return err
 	}
 	result, err := m.readmit(ctx)
@@ -174,16 +180,32 @@ func (m *Mesh) renewNow(ctx context.Context) error {
 	return nil
 }
 
+// signerOf returns the CA of this mesh that signed a certificate, or this
+// peer's.
+func (m *Mesh) signerOf(der []byte) []byte {
+	own := m.wall.own()
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil || leaf.CheckSignatureFrom(own.Certificate) == nil {
+		return own.Raw // what is wrong with it is found next
+	}
+	for _, t := range m.wall.counting() {
+		if leaf.CheckSignatureFrom(t.Certificate) == nil {
+			return t.Raw
+		}
+	}
+	return own.Raw
+}
+
 // renewed checks a new certificate, shows it from now on and keeps it.
 func (m *Mesh) renewed(c Credentials) error {
-	leaf, _, err := c.check(m.config.Identity)
+	leaf, ca, err := c.check(m.config.Identity)
 	if err != nil {
 		return err
 	}
-	if old := m.wall.leaf(); !leaf.NotAfter.After(old.NotAfter) {
+	if old := m.wall.leaf(); !leaf.NotAfter.After(old.NotAfter) && digestOf(ca) == m.wall.own().digest {
 		return fmt.Errorf("the new certificate expires at %s, no later than the old one", leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
-	m.present(leaf)
+	m.present(leaf, ca)
 	if m.config.Dir != "" {
 		return c.Save(m.config.Dir)
 	}
@@ -191,8 +213,8 @@ func (m *Mesh) renewed(c Credentials) error {
 }
 
 // present shows a new certificate from now on.
-func (m *Mesh) present(leaf *x509.Certificate) {
-	m.wall.present(leaf)
+func (m *Mesh) present(leaf, ca *x509.Certificate) {
+	m.wall.present(leaf, ca)
 	m.links.retire()
 	m.gossip.speak() // of what the CA vouches for now
 	m.config.Log.Info("certificate renewed", "valid_until", leaf.NotAfter)

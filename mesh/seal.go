@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -18,6 +19,7 @@ import (
 
 const (
 	caFile       = "ca.key"
+	nextFile     = "ca.next"
 	sealedBlock  = "SLAPD SEALED CA"
 	sealPurpose  = "seal ca 1"
 	maxSealedPEM = 64 << 10
@@ -37,7 +39,12 @@ func sealer(identity *Identity) (cipher.AEAD, error) {
 }
 
 // Save keeps the CA in the state folder dir, sealed for the peer.
-func (ca *CA) Save(dir string, identity *Identity) error {
+func (ca *CA) Save(dir string, identity *Identity) error { return ca.save(dir, caFile, identity) }
+
+// SaveNext keeps the CA beside the present one, which it is to follow.
+func (ca *CA) SaveNext(dir string, identity *Identity) error { return ca.save(dir, nextFile, identity) }
+
+func (ca *CA) save(dir, name string, identity *Identity) error {
 	clear, err := ca.Marshal()
 	if err != nil {
 		return err
@@ -47,7 +54,7 @@ func (ca *CA) Save(dir string, identity *Identity) error {
 		return fmt.Errorf("keep CA: %w", err)
 	}
 	data := pem.EncodeToMemory(&pem.Block{Type: sealedBlock, Bytes: aead.Seal(nil, nil, clear, []byte(identity.ID()))})
-	if err := writeFile(filepath.Join(dir, caFile), data); err != nil {
+	if err := writeFile(filepath.Join(dir, name), data); err != nil {
 		return fmt.Errorf("keep CA: %w", err)
 	}
 	return nil
@@ -56,8 +63,21 @@ func (ca *CA) Save(dir string, identity *Identity) error {
 // LoadCA reads the CA in the state folder dir. The error matches
 // fs.ErrNotExist where this peer holds none. One that an older slapd left there
 // in clear is sealed.
-func LoadCA(dir string, identity *Identity) (*CA, error) {
-	path := filepath.Join(dir, caFile)
+func LoadCA(dir string, identity *Identity) (*CA, error) { return loadCA(dir, caFile, identity) }
+
+// LoadNextCA reads what SaveNext kept.
+func LoadNextCA(dir string, identity *Identity) (*CA, error) { return loadCA(dir, nextFile, identity) }
+
+// RemoveNextCA deletes what SaveNext kept, if it is there.
+func RemoveNextCA(dir string) error {
+	if err := os.Remove(filepath.Join(dir, nextFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove next CA: %w", err)
+	}
+	return nil
+}
+
+func loadCA(dir, name string, identity *Identity) (*CA, error) {
+	path := filepath.Join(dir, name)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read CA: %w", err)
@@ -67,7 +87,7 @@ func LoadCA(dir string, identity *Identity) (*CA, error) {
 		return nil, fmt.Errorf("read CA %s: %w", path, err)
 	}
 	if !sealed {
-		return ca, ca.Save(dir, identity)
+		return ca, ca.save(dir, name, identity)
 	}
 	return ca, nil
 }

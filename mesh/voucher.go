@@ -92,7 +92,7 @@ func (w *wall) vouched(d Descriptor) (voucher, error) {
 	w.mu.Unlock()
 	if !ok {
 		var err error
-		if v, err = parseVoucher(d.voucher, w.meshID, d.Peer, w.ca); err != nil {
+		if v, err = w.checkVoucher(d.voucher, d.Peer); err != nil {
 			return v, err
 		}
 		w.mu.Lock()
@@ -113,8 +113,27 @@ func (w *wall) vouched(d Descriptor) (voucher, error) {
 // own certificate is of a time before there were vouchers asks for none.
 func (w *wall) believes(d Descriptor) error {
 	_, err := w.vouched(d)
-	if errors.Is(err, errNoVoucher) && (voucherOf(w.leaf()) == nil || w.known(d.Peer)) {
+	if errors.Is(err, errNoVoucher) && voucherOf(w.leaf()) == nil {
+		return nil
+	}
+	// The CA may have been replaced, which this peer is about to learn.
+	if err != nil && !errors.Is(err, errOldWord) && w.known(d.Peer) {
 		return nil
 	}
 	return err
+}
+
+// checkVoucher reads a voucher that any CA signed whose word counts: that of a
+// former one does for whom the ledger knows.
+func (w *wall) checkVoucher(data []byte, peer PeerID) (voucher, error) {
+	v, err := parseVoucher(data, w.meshID, peer, w.own().Certificate)
+	if err == nil || !w.known(peer) {
+		return v, err
+	}
+	for _, t := range w.counting() {
+		if v, err := parseVoucher(data, w.meshID, peer, t.Certificate); err == nil {
+			return v, nil
+		}
+	}
+	return v, err
 }

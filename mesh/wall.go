@@ -31,14 +31,14 @@ var errStranger = errors.New("handshake: no proof of knowing the mesh")
 // both ends and checks the certificates of the other side.
 type wall struct {
 	identity *Identity
-	ca       *x509.Certificate
-	digest   [32]byte
 	meshID   string
 	clock    func() time.Time
 	revoked  func(PeerID) bool
 	known    func(PeerID) bool
 
 	certificate atomic.Pointer[tls.Certificate] // replaced by a renewal
+	signer      atomic.Pointer[trusted]         // the CA that signed it
+	line        atomic.Pointer[[]trusted]       // the CAs that the ledger names, the newest first
 
 	mu       sync.Mutex
 	vouchers map[string]voucher // whose signature was checked, by peer and bytes
@@ -49,14 +49,16 @@ func newWall(c Config) (*wall, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wall{identity: c.Identity, ca: ca, digest: digestOf(ca), clock: c.Clock, revoked: c.Revoked, known: c.Known, vouchers: map[string]voucher{}}
-	w.meshID = meshIDOf(w.digest)
-	w.present(leaf)
+	w := &wall{identity: c.Identity, meshID: meshIDOfCA(ca), clock: c.Clock, revoked: c.Revoked, known: c.Known, vouchers: map[string]voucher{}}
+	w.line.Store(new([]trusted))
+	w.present(leaf, ca)
 	return w, nil
 }
 
-// present makes leaf the certificate that is shown from now on.
-func (w *wall) present(leaf *x509.Certificate) {
+// present makes leaf, which ca signed, the certificate that is shown from now
+// on.
+func (w *wall) present(leaf, ca *x509.Certificate) {
+	w.signer.Store(&trusted{Certificate: ca, digest: digestOf(ca)})
 	w.certificate.Store(&tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: w.identity.key, Leaf: leaf})
 }
 
@@ -69,24 +71,27 @@ func (w *wall) server() *tls.Config {
 	member := w.base(alpnMesh)
 	member.ClientAuth = tls.RequireAnyClientCert
 	member.VerifyConnection = w.checkMember
-	member.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return w.certificate.Load(), nil }
+	member.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return w.presented(), nil }
 
 	// Who joins checks the CA by its digest, so it must be shown the CA.
 	door := w.base(alpnJoin)
 	door.ClientAuth = tls.RequireAnyClientCert
 	door.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c := *w.certificate.Load()
-		c.Certificate = append(slices.Clone(c.Certificate), w.ca.Raw)
+		c.Certificate = append(slices.Clone(c.Certificate), w.shown()...)
 		return &c, nil
 	}
 
 	outer := w.base(alpnMesh, alpnJoin)
 	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if !proven(hello.ServerName, w.digest) {
+		by, ok := w.proves(hello.ServerName)
+		switch {
+		case !ok:
 			return nil, errStranger
-		}
-		if slices.Contains(hello.SupportedProtos, alpnJoin) {
+		case slices.Contains(hello.SupportedProtos, alpnJoin):
 			return door, nil
+		case !by.counts(w.clock()):
+			return nil, errStranger
 		}
 		return member, nil
 	}
@@ -96,9 +101,9 @@ func (w *wall) server() *tls.Config {
 // client is the configuration for a connection to peer.
 func (w *wall) client(peer PeerID) *tls.Config {
 	c := w.base(alpnMesh)
-	c.ServerName = proof(w.digest)
+	c.ServerName = proof(w.password())
 	c.InsecureSkipVerify = true // VerifyConnection checks the chain: there is no host name in it
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return w.certificate.Load(), nil }
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return w.presented(), nil }
 	c.VerifyConnection = func(s tls.ConnectionState) error {
 		if err := w.checkMember(s); err != nil {
 			return err
@@ -131,8 +136,24 @@ func (w *wall) checkMember(s tls.ConnectionState) error {
 	if len(s.PeerCertificates) == 0 {
 		return errors.New("check certificate: none was shown")
 	}
-	_, err := checkPeer(s.PeerCertificates[0], w.ca, w.clock())
+	leaf := s.PeerCertificates[0]
+	ca, err := w.issuer(leaf, s.PeerCertificates[1:])
+	if err == nil {
+		_, err = checkPeer(leaf, ca, w.clock())
+	}
 	return err
+}
+
+// presented is the certificate with, while the mesh has more CAs than one, the
+// line of them, by which who knows only a former one recognises it.
+func (w *wall) presented() *tls.Certificate {
+	c := w.certificate.Load()
+	if len(w.counting()) == 0 {
+		return c
+	}
+	whole := *c
+	whole.Certificate = append(slices.Clone(c.Certificate), w.shown()...)
+	return &whole
 }
 
 // peerOfState names the other end of a connection that was checked.

@@ -13,6 +13,7 @@ type Service interface {
 	Owners
 	Software
 	People
+	Groups
 	Accounts
 	Instances
 	Trees

@@ -38,7 +38,7 @@ func (p peer) Join(ctx context.Context, opt command.JoinOptions) error {
 		return err
 	}
 	result, err := daemon.Join(ctx, cfg, daemon.JoinOptions{
-		Settings: settingsOf(opt.RunOptions), Address: opt.Address, Token: opt.Token, Check: opt.Check, Told: opt.Told,
+		Settings: settingsOf(opt.RunOptions), Address: opt.Address, Token: opt.Token, Check: opt.Check, Told: opt.Told, Waits: opt.Waits,
 	})
 	if err != nil || opt.EnrollOnly || opt.Check {
 		return err

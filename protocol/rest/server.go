@@ -67,6 +67,7 @@ func New(cfg Config) *Server {
 	s.owners()
 	s.software()
 	s.people()
+	s.groups()
 	s.accounts()
 	s.money()
 	s.history()

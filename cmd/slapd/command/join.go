@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 )
@@ -58,7 +59,7 @@ func joinVerb() *verb {
 			}
 			return i.Peer.Join(ctx, JoinOptions{
 				RunOptions: run, Address: address, EnrollOnly: i.Bool("enroll-only"), Token: token,
-				Check: i.Bool("check"), Told: i.told,
+				Check: i.Bool("check"), Told: i.told, Waits: i.waits(),
 			})
 		},
 	}
@@ -105,4 +106,23 @@ func (i *invocation) joinToken() (string, error) {
 		return "", fmt.Errorf("--token-file %s: it is empty: a token is wanted, as \"slapd token create\" prints it", name)
 	}
 	return token, nil
+}
+
+// waits tells on the standard error that an operator has yet to decide: whom
+// to tell what, once, and then for how long, now and then.
+func (i *invocation) waits() func(id string, since, until time.Time) {
+	var told time.Time
+	return func(id string, since, until time.Time) {
+		now := i.Now()
+		switch {
+		case told.IsZero():
+			_, _ = fmt.Fprintf(i.Err, "This computer asks to join, and an operator of the mesh has to let it in.\nRead this id to the operator:\n\n    %s\n\nwho types: slapd members approve %s\nWaiting (until %s; interrupt with Ctrl-C, the same line again goes on waiting)\n",
+				id, id, until.Local().Format("2006-01-02 15:04"))
+		case now.Sub(told) < time.Minute:
+			return
+		default:
+			_, _ = fmt.Fprintf(i.Err, "still waiting, for %s\n", now.Sub(since).Round(time.Minute))
+		}
+		told = now
+	}
 }

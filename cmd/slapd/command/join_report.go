@@ -62,6 +62,9 @@ func (i *invocation) printReport(w io.Writer, r protocol.JoinReport) {
 		return
 	}
 	grants := fmt.Sprintf("%s of account %s, in mesh %s", r.Role, r.Account, r.Mesh)
+	if r.Role == "" {
+		grants = "what an operator of mesh " + r.Mesh + " says, who is asked"
+	}
 	if r.Expires != nil {
 		grants += fmt.Sprintf(" (token: uses left %d, expires in %s)", r.Uses, i.age(*r.Expires))
 	}

@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
 func membersVerb() *verb {
 	return &verb{
-		name: "members", brief: "the peers of the mesh; give them roles, or revoke them",
+		name: "members", brief: "the peers of the mesh; let them in, give them roles, revoke them",
 		examples: []string{"slapd members", "slapd members role PEER voter", "slapd members remove PEER"},
 		run: func(ctx context.Context, i *invocation) error {
 			service, err := i.service()
@@ -23,7 +25,7 @@ func membersVerb() *verb {
 			}
 			return i.show(members, func(w io.Writer) { i.printMembers(w, members) })
 		},
-		subs: []*verb{roleVerb(), removeVerb()},
+		subs: []*verb{pendingVerb(), approveVerb(), refuseVerb(), roleVerb(), removeVerb()},
 	}
 }
 
@@ -62,17 +64,30 @@ func roleVerb() *verb {
 func removeVerb() *verb {
 	return &verb{
 		name: "remove", args: "PEER", min: 1, max: 1, brief: "revoke a peer for good",
-		about:    "Operators only. Its instances are lost; its key is never admitted again.",
+		about: "Operators only. Its instances are lost; its key is never admitted again. One that was a\n" +
+			"voter knew the key that signs certificates: replace that too (slapd mesh rotate-ca).",
 		examples: []string{"slapd members remove n7k2…"},
 		run: func(ctx context.Context, i *invocation) error {
 			service, err := i.service()
 			if err != nil {
 				return err
 			}
+			members, err := service.Members(ctx)
+			if err != nil {
+				return err
+			}
+			voted := slices.ContainsFunc(members, func(m protocol.Member) bool {
+				return m.Role == protocol.RoleVoter && (m.Name == i.args[0] || strings.HasPrefix(m.PeerID, i.args[0]))
+			})
 			if err := service.RemoveMember(ctx, i.args[0]); err != nil {
 				return err
 			}
-			return i.show(map[string]string{"peer_id": i.args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked\n", i.args[0]) })
+			return i.show(map[string]string{"peer_id": i.args[0]}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is revoked\n", i.args[0])
+				if voted {
+					fmt.Fprintln(w, "it may have known the key that signs certificates: slapd mesh rotate-ca replaces it")
+				}
+			})
 		},
 	}
 }

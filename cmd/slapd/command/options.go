@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/slapmesh/slapmesh/protocol"
 )
@@ -82,6 +83,10 @@ type JoinOptions struct {
 
 	// Token admits to a private mesh, as it was typed; "" is none.
 	Token string
+
+	// Waits is called again and again while an operator has yet to decide: id
+	// is this peer's, as it is shown to the operator.
+	Waits func(id string, since, until time.Time)
 
 	// EnrollOnly joins and does not run. Ready is not called.
 	EnrollOnly bool

@@ -69,7 +69,7 @@ func root() *verb {
 		subs: []*verb{
 			initVerb(), joinVerb(), runVerb(), demoVerb(),
 			statusVerb(), membersVerb(), computersVerb(), computerVerb(), releasesVerb(), releaseVerb(),
-			tokenVerb(), userVerb(), projectVerb(), supplyVerb(),
+			tokenVerb(), meshVerb(), userVerb(), projectVerb(), supplyVerb(),
 			requestVerb(), quoteVerb(), listVerb(), showVerb(), startVerb(), stopVerb(), destroyVerb(),
 			renameVerb(), bangVerb(), moveVerb(),
 			logsVerb(), execVerb(), connectVerb(),

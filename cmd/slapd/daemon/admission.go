@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -50,6 +49,9 @@ func (d *Daemon) admit(ctx context.Context, asked mesh.PeerID, a mesh.Admission)
 	if mesh.PeerIDOf(a.PublicKey) != a.Peer {
 		return mesh.AdmissionReply{}, &ledger.Refusal{Code: ledger.ErrInvalid, Detail: fmt.Sprintf("admit %s: the key is not the peer's", a.Name)}
 	}
+	if m, _ := d.books.View().Mesh(); a.Open && m.Ask {
+		return d.applies(ctx, asked, a)
+	}
 	c := ledger.Admit{Open: a.Open, Peer: ledger.PeerID(a.Peer), PublicKey: a.PublicKey, Name: a.Name}
 	if !a.Open {
 		c.TokenDigest = a.TokenDigest[:]
@@ -66,6 +68,38 @@ func (d *Daemon) admit(ctx context.Context, asked mesh.PeerID, a mesh.Admission)
 	if !ok {
 		return mesh.AdmissionReply{}, fmt.Errorf("admit %s: admitted, but not in the ledger", a.Name)
 	}
+	return d.admits(v, peer)
+}
+
+// applies notes, on the leader, that somebody asks to join, and signs once an
+// operator has approved.
+func (d *Daemon) applies(ctx context.Context, asked mesh.PeerID, a mesh.Admission) (mesh.AdmissionReply, error) {
+	id := ledger.PeerID(a.Peer)
+	v := d.books.View()
+	_, member := v.Peer(id)
+	// Who asks again each few seconds is not to fill the log.
+	if known, waits := v.Applicant(id, d.cfg.Clock()); member || !waits || known.Refused != "" {
+		index, err := d.books.Lead(ctx, ledger.AsPeer(ledger.PeerID(asked)), ledger.Apply{Peer: id, Name: a.Name, PublicKey: a.PublicKey, From: a.From})
+		if err != nil {
+			return mesh.AdmissionReply{}, err
+		}
+		if err := d.books.WaitIndex(ctx, index); err != nil {
+			return mesh.AdmissionReply{}, err
+		}
+		v = d.books.View()
+	}
+	if peer, ok := v.Peer(id); ok {
+		return d.admits(v, peer)
+	}
+	waiting, ok := v.Applicant(id, d.cfg.Clock())
+	if !ok {
+		return mesh.AdmissionReply{}, fmt.Errorf("admit %s: it asked, but the ledger does not know", a.Name)
+	}
+	return mesh.AdmissionReply{Waiting: &mesh.Waiting{Peer: a.Peer, Since: waiting.Asked, Until: waiting.Expires}}, nil
+}
+
+// admits signs for a peer of the ledger.
+func (d *Daemon) admits(v *ledger.State, peer ledger.Peer) (mesh.AdmissionReply, error) {
 	certificate, err := d.sign(peer)
 	if err != nil {
 		return mesh.AdmissionReply{}, err
@@ -93,6 +127,10 @@ func (d *Daemon) Inspect(ctx context.Context, a mesh.Admission) (mesh.Invitation
 // inspect decides as admit would, and leaves it at that.
 func (d *Daemon) inspect(asked mesh.PeerID, a mesh.Admission) (mesh.Invitation, error) {
 	v, now := d.books.View(), d.cfg.Clock()
+	if m, _ := v.Mesh(); a.Open && m.Ask {
+		_, err := v.Decide(ledger.Apply{Peer: ledger.PeerID(a.Peer), Name: a.Name, PublicKey: a.PublicKey}, ledger.Context{At: now, Principal: ledger.AsPeer(ledger.PeerID(asked))})
+		return mesh.Invitation{}, err // as what it is let in, an operator says
+	}
 	c := ledger.Admit{Open: a.Open, Peer: ledger.PeerID(a.Peer), PublicKey: a.PublicKey, Name: a.Name}
 	var out mesh.Invitation
 	if !a.Open {
@@ -145,12 +183,7 @@ func (d *Daemon) readmit(a mesh.Admission) (mesh.AdmissionReply, error) {
 	case peer.Revoked:
 		return mesh.AdmissionReply{}, &ledger.Refusal{Code: ledger.ErrForbidden, Detail: fmt.Sprintf("peer %s was removed from the mesh", id.Short())}
 	}
-	certificate, err := d.sign(peer)
-	if err != nil {
-		return mesh.AdmissionReply{}, err
-	}
-	m, _ := v.Mesh()
-	return mesh.AdmissionReply{CertificateDER: certificate, Role: string(peer.Role), Account: string(peer.Account), Epoch: m.Epoch}, nil
+	return d.admits(v, peer)
 }
 
 // A renewal asks for a fresh certificate; who asks is known from the
@@ -191,10 +224,7 @@ func (d *Daemon) renewFor(caller mesh.PeerID, in renewal) (renewed, error) {
 
 // sign issues a certificate to a peer of the ledger. Only voters can.
 func (d *Daemon) sign(p ledger.Peer) ([]byte, error) {
-	ca, err := mesh.LoadCA(d.folder.path, d.identity)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("sign: this peer does not hold the CA's key")
-	}
+	ca, err := d.currentCA()
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}

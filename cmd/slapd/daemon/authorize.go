@@ -146,7 +146,11 @@ func (d *Daemon) bearer(text string) (caller, error) {
 	}
 	digest := token.Digest()
 	known, ok := d.books.View().TokenByDigest(digest[:])
-	if !ok || token.CADigest != d.mesh.Digest() {
+	now, ever := d.mesh.Accepts(token.CADigest)
+	if ok && ever && !now {
+		return caller{}, protocol.Errorf(protocol.ErrUnauthorized, "token: the key of the mesh was replaced, and tokens from before count no longer: make a new one with \"slapd token create --role user\"")
+	}
+	if !ok || !now {
 		return caller{}, protocol.Errorf(protocol.ErrUnauthorized, "token: not known to this peer: make one with \"slapd token create --role user\"")
 	}
 	return caller{principal: ledger.AsToken(known.ID), token: &token}, nil

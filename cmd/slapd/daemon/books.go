@@ -210,7 +210,7 @@ func (b *books) stand(s *seat) error {
 	if b.Seat() != s {
 		return nil
 	}
-	return errors.Join(b.standUp(s), removeIfThere(b.d.folder.file("ca.key")))
+	return errors.Join(b.standUp(s), removeIfThere(b.d.folder.file("ca.key")), removeIfThere(b.d.folder.file("ca.next")))
 }
 
 func (b *books) standUp(s *seat) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
+	"github.com/slapmesh/slapmesh/mesh"
 )
 
 // staleCertificate is how long a certificate may say something else of this
@@ -12,15 +13,38 @@ import (
 const staleCertificate = 30 * time.Second
 
 // runCertificate has the certificate renewed when what it says is no longer
-// so: that this peer may keep the ledger, or may not.
+// so: that this peer may keep the ledger, or may not, or who its CA is. It
+// tells the mesh which CAs the ledger names, and has a voter hold the key.
 func (d *Daemon) runCertificate(ctx context.Context) error {
 	changed, stop := d.books.Subscribe(ledger.TopicMembers())
 	defer stop()
-	again := time.NewTimer(0)
+	again := time.NewTimer(staleCertificate)
 	defer again.Stop()
+	holds := "" // the CA whose key this peer is known to hold
 	for {
-		p, ok := d.books.View().Peer(ledger.PeerID(d.mesh.Self()))
-		if ok && !p.Revoked && d.mesh.Vouched() && (p.Role == ledger.RoleVoter) != d.mesh.Keeper(d.mesh.Self()) {
+		v := d.books.View()
+		m, _ := v.Mesh()
+		stale := false
+		if len(m.CAs) > 0 {
+			if err := d.mesh.Trust(trusted(m.CAs)); err != nil {
+				d.log.Error("the ledger names a CA that is not the mesh's", "err", err)
+			}
+			last := m.CAs[len(m.CAs)-1].Certificate
+			stale = !d.mesh.SignedBy(last)
+			if s := d.books.Seat(); s == nil {
+				holds = ""
+			} else if holds != string(last) {
+				if err := d.holdKey(ctx, s); err != nil {
+					d.log.Warn("the CA's key is not here yet", "err", err)
+					again.Reset(time.Second)
+				} else {
+					holds = string(last)
+				}
+			}
+		}
+		p, ok := v.Peer(ledger.PeerID(d.mesh.Self()))
+		stale = stale || d.mesh.Vouched() && (p.Role == ledger.RoleVoter) != d.mesh.Keeper(d.mesh.Self())
+		if ok && !p.Revoked && stale {
 			d.mesh.RenewSoon()
 			again.Reset(staleCertificate)
 		}
@@ -28,7 +52,17 @@ func (d *Daemon) runCertificate(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-d.books.roleChanged():
 		case <-again.C:
 		}
 	}
+}
+
+// trusted is what the mesh is told of the CAs in the ledger.
+func trusted(cas []ledger.CA) []mesh.TrustedCA {
+	var out []mesh.TrustedCA
+	for _, c := range cas {
+		out = append(out, mesh.TrustedCA{CertificateDER: c.Certificate, Until: c.Until})
+	}
+	return out
 }

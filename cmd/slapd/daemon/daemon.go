@@ -221,6 +221,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 	d.rpc.serves = d.throttled(d.rpc.mux)
 	d.serveAdmission()
 	d.serveSeating()
+	d.serveRotation()
 	d.serveTickets()
 	d.openDiscovery()
 	d.loops = append(d.loops, loop{"mesh", d.mesh.Run}, loop{"rpc", d.rpc.Run})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/protocol"
@@ -34,6 +35,10 @@ type JoinOptions struct {
 	// and, unless that is all, once more when this computer is admitted. Nil:
 	// nobody is told.
 	Told func(protocol.JoinReport)
+
+	// Waits is called again and again while an operator has yet to decide. Nil:
+	// that is an error. The id is this peer's, which people compare.
+	Waits func(id string, since, until time.Time)
 
 	// Socket asks for admission, if set. It is not closed.
 	Socket net.PacketConn
@@ -86,7 +91,7 @@ func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult,
 	if err != nil {
 		return nil, err
 	}
-	result, err := mesh.Join(ctx, join)
+	result, err := await(ctx, join, opt.Waits)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +102,33 @@ func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult,
 	report.Admitted, report.Role, report.Account, report.Mesh = true, protocol.Role(result.Role), result.Account, result.Credentials.MeshName
 	opt.Told(report)
 	return result, nil
+}
+
+// askAgain is how often who waits for an operator asks again.
+const askAgain = 5 * time.Second
+
+// await asks for admission until it is granted or refused. Who is told to wait
+// goes on although a peer that it asks is away for a moment.
+func await(ctx context.Context, join mesh.JoinConfig, waits func(id string, since, until time.Time)) (*mesh.JoinResult, error) {
+	var told *mesh.Waiting
+	for {
+		result, err := mesh.Join(ctx, join)
+		waiting, wait := errors.AsType[*mesh.Waiting](err)
+		switch {
+		case wait && waits != nil:
+			told = waiting
+		case told == nil || err == nil || errors.Is(err, mesh.ErrRefused):
+			return result, err
+		}
+		waits(string(told.Peer), told.Since, told.Until)
+		again := time.NewTimer(askAgain)
+		select {
+		case <-ctx.Done():
+			again.Stop()
+			return nil, fmt.Errorf("join: %w: it is known until %s; the same line again goes on waiting", told, told.Until.UTC().Format(time.RFC3339))
+		case <-again.C:
+		}
+	}
 }
 
 // examine finds out whether joining would succeed, tells, and makes join go
@@ -242,7 +274,7 @@ func readInvitation(join *mesh.JoinConfig, address, token string) (err error) {
 		join.Token = &t
 	}
 	if join.Token == nil && join.Fingerprint == nil {
-		return errors.New("join: a token is needed (ask for the line that \"slapd token create\" prints), or, for an open mesh, the fingerprint: HOST:PORT#FINGERPRINT")
+		return errors.New("join: a token is needed (ask for the line that \"slapd token create\" prints), or, for an open mesh or one where one may ask, the fingerprint: HOST:PORT#FINGERPRINT")
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (d *Daemon) wipe() error {
 		}
 	}
 	for _, name := range []string{
-		"credentials.json", "ca.key", "peers.cbor", "seat.json", "consensus", "slice", foundingFile, actedFile, "slapd.sock",
+		"credentials.json", "ca.key", "ca.next", "peers.cbor", "seat.json", "consensus", "slice", foundingFile, actedFile, "slapd.sock",
 	} {
 		errs = append(errs, os.RemoveAll(d.folder.file(name)))
 	}

@@ -43,8 +43,7 @@ func (d *Daemon) Ready(ctx context.Context, invite bool) (Up, error) {
 	}
 	switch {
 	case up.Status.Open:
-		digest := mesh.Fingerprint(d.mesh.Digest())
-		up.Join = fmt.Sprintf("slapd join %s#%s", d.joinAddress(), digest)
+		up.Join = d.askLine()
 	case invite:
 		token, err := s.CreateToken(ctx, protocol.TokenInput{})
 		if err != nil {
@@ -53,4 +52,9 @@ func (d *Daemon) Ready(ctx context.Context, invite bool) (Up, error) {
 		up.Invitation, up.Join = &token, token.Join
 	}
 	return up, nil
+}
+
+// askLine is what to type where the fingerprint is enough.
+func (d *Daemon) askLine() string {
+	return fmt.Sprintf("slapd join %s#%s", d.joinAddress(), mesh.Fingerprint(d.mesh.Digest()))
 }

@@ -157,7 +157,7 @@ func (d *Daemon) settleRemoval(r *removal) error {
 		})
 	}
 	wg.Wait()
-	for _, name := range []string{"ca.key", "seat.json", "consensus"} {
+	for _, name := range []string{"ca.key", "ca.next", "seat.json", "consensus"} {
 		errs = append(errs, os.RemoveAll(d.folder.file(name)))
 	}
 	if err := errors.Join(errs...); err != nil {

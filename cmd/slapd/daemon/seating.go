@@ -149,7 +149,7 @@ func (d *Daemon) addStandby(ctx context.Context, s *seat, peer string) error {
 		return err
 	}
 	p, _ := s.View().Peer(ledger.PeerID(peer))
-	ca, err := mesh.LoadCA(d.folder.path, d.identity)
+	ca, err := d.currentCA()
 	if err != nil {
 		return err
 	}
@@ -225,12 +225,9 @@ func (d *Daemon) sit(caller mesh.PeerID, in seatOffer) error {
 	if ok && (leader.Role != ledger.RoleVoter || leader.Revoked) {
 		return &ledger.Refusal{Code: ledger.ErrForbidden, Detail: fmt.Sprintf("seat: %s is not a voter", caller)}
 	}
-	ca, err := mesh.ParseCA(in.CA)
+	ca, err := d.ofThisMesh(in.CA)
 	if err != nil {
-		return &ledger.Refusal{Code: ledger.ErrInvalid, Detail: "seat: " + err.Error()}
-	}
-	if ca.Digest() != d.mesh.Digest() {
-		return &ledger.Refusal{Code: ledger.ErrForbidden, Detail: "seat: the CA key is another mesh's"}
+		return err
 	}
 	if err := ca.Save(d.folder.path, d.identity); err != nil {
 		return err

@@ -81,7 +81,7 @@ func (f *fallback) serve() {
 			_ = c.Close()
 			continue
 		}
-		if !f.rate.take() {
+		if !f.rate.take() || !f.paths.links.sources.allow(c.RemoteAddr()) {
 			<-f.handshakes
 			_ = c.Close()
 			continue
@@ -102,6 +102,9 @@ func (f *fallback) accept(c *tls.Conn) {
 	}
 	state := c.ConnectionState()
 	if state.NegotiatedProtocol != alpnJoin {
+		if f.paths.links.wall.revoked(peerOfState(state)) {
+			return // it is told over QUIC, where it may try
+		}
 		if err := f.paths.carry(f.paths.links.ctx, peerOfState(state), c, nil); err != nil {
 			f.log.Debug("connection over TCP ended", "from", c.RemoteAddr().String(), "err", err)
 		}

@@ -164,11 +164,11 @@ func (s *sources) allow(from net.Addr) bool {
 
 // sourceOf is what counts as one source. Programs of this computer are none.
 func sourceOf(from net.Addr) (netip.Prefix, bool) {
-	u, ok := from.(*net.UDPAddr)
+	at, ok := from.(interface{ AddrPort() netip.AddrPort }) // of UDP or TCP
 	if !ok {
 		return netip.Prefix{}, false
 	}
-	ip := u.AddrPort().Addr().Unmap().WithZone("")
+	ip := at.AddrPort().Addr().Unmap().WithZone("")
 	bits := 32
 	if ip.Is6() {
 		bits = 64

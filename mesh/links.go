@@ -28,6 +28,7 @@ type links struct {
 	wall    *wall
 	book    *book
 	profile Profile
+	sources *sources
 	log     *slog.Logger
 	// what to do with what arrives; set before start
 	onStream   func(*link, *quic.Stream)
@@ -96,7 +97,7 @@ func virtualConfig(p Profile) *quic.Config {
 
 // start accepts connections.
 func (s *links) start() error {
-	direct := (&sources{clock: s.wall.clock}).limited(quicConfig(s.profile))
+	direct := s.sources.limited(quicConfig(s.profile))
 	if err := s.accept(s.transport, direct, false); err != nil {
 		return err
 	}

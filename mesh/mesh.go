@@ -62,7 +62,7 @@ func Open(c Config) (*Mesh, error) {
 	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // a mesh outlives the call that opens it; Close ends it
 	m.board = switchboard.New(c.Socket)
 	m.links = &links{
-		wall: w, book: m.book, profile: c.Profile, log: c.Log,
+		wall: w, book: m.book, profile: c.Profile, sources: &sources{clock: c.Clock}, log: c.Log,
 		ctx: ctx, stop: stop, transport: newTransport(m.board.Socket(), c.Identity, c.Clock),
 		socket:  c.Socket,
 		virtual: &quic.Transport{Conn: m.board.Virtual(), ConnectionIDLength: 8},

@@ -261,7 +261,7 @@ func (d *door) check(r joinRequest, serverName string) error {
 	if reason := clockReason(time.Unix(0, r.Clock).Sub(d.wall.clock()), d.wall.clock()); reason != "" {
 		return Refuse(reason)
 	}
-	if by, _ := d.wall.proves(serverName); !r.Returning && !by.counts(d.wall.clock()) {
+	if by, _ := d.wall.proves(serverName, anybody); !r.Returning && !by.counts(d.wall.clock()) {
 		return Refuse(fmt.Sprintf("the key of the mesh was replaced, and tokens and fingerprints from before count no longer since %s: ask for a new one (slapd token create)", by.until.UTC().Format(time.RFC3339)))
 	}
 	return nil

@@ -219,7 +219,7 @@ func (s *links) dialDirect(ctx context.Context, id PeerID, addresses []string) (
 			s.paths.reach.contact(at.Addr())
 		}
 	}
-	c, err := dialAny(ctx, s.transport, addresses, s.wall.client(id), quicConfig(s.profile))
+	c, err := dialAny(ctx, s.transport, addresses, func() *tls.Config { return s.wall.client(id) }, quicConfig(s.profile))
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +286,7 @@ func candidates(d Descriptor, last, ownHost string) []string {
 
 // dialAny connects to the first address that answers, and tries the next
 // ones beside it if it takes its time.
-func dialAny(ctx context.Context, t *quic.Transport, addresses []string, tlsConfig *tls.Config, config *quic.Config) (*quic.Conn, error) {
+func dialAny(ctx context.Context, t *quic.Transport, addresses []string, tlsConfig func() *tls.Config, config *quic.Config) (*quic.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	type result struct {
 		conn *quic.Conn
@@ -304,7 +304,7 @@ func dialAny(ctx context.Context, t *quic.Transport, addresses []string, tlsConf
 		tried++
 		running++
 		go func() {
-			c, err := dialOne(ctx, t, address, tlsConfig, config)
+			c, err := dialOne(ctx, t, address, tlsConfig(), config)
 			results <- result{c, err}
 		}()
 		next.Reset(dialStagger)

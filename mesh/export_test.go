@@ -17,8 +17,6 @@ var (
 	ParseDescriptor = parseDescriptor
 	SignDescriptor  = signDescriptor
 	ParseKnown      = parseKnown
-	Proof           = proof
-	Proven          = proven
 	NewPipe         = newPipe
 	Candidates      = candidates
 	SeenDatagram    = seenDatagram
@@ -91,7 +89,7 @@ func DoorConfig(i *Identity, digest [32]byte) *tls.Config {
 		panic(err)
 	}
 	return &tls.Config{
-		NextProtos: []string{alpnJoin}, ServerName: proof(digest), InsecureSkipVerify: true,
+		NextProtos: []string{alpnJoin}, ServerName: proof(digest, anybody), InsecureSkipVerify: true,
 		Certificates: []tls.Certificate{own},
 	}
 }
@@ -226,6 +224,15 @@ func Descends(from [32]byte, shown ...*CA) (*CA, error) {
 	}
 	return nil, err
 }
+
+// Proof is the server name of who joins.
+func Proof(digest [32]byte) string { return proof(digest, anybody) }
+
+// ProofFor is the server name of a member that dials a peer.
+func ProofFor(digest [32]byte, to PeerID) string { return proof(digest, to) }
+
+// Proven reports whether a server name is one of who joins.
+func Proven(name string, digest [32]byte) bool { return proven(name, digest, anybody) }
 
 // KindGossip is for streams of memberlist.
 const KindGossip = kindGossip

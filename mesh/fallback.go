@@ -184,7 +184,7 @@ func (s *links) dialTCP(ctx context.Context, id PeerID, addresses []string) (*li
 // wayTCP opens a way to a peer over TCP, to the first of the addresses that
 // answers.
 func (s *links) wayTCP(ctx context.Context, id PeerID, addresses []string) error {
-	c, err := dialTLS(ctx, addresses, s.wall.client(id))
+	c, err := dialTLS(ctx, addresses, func() *tls.Config { return s.wall.client(id) })
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (s *links) wayTCP(ctx context.Context, id PeerID, addresses []string) error
 
 // dialTLS connects to the first address that answers, and tries the next ones
 // beside it if it takes its time.
-func dialTLS(ctx context.Context, addresses []string, config *tls.Config) (net.Conn, error) {
+func dialTLS(ctx context.Context, addresses []string, config func() *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, tcpHandshake)
 	defer cancel()
 	type result struct {
@@ -225,7 +225,7 @@ func dialTLS(ctx context.Context, addresses []string, config *tls.Config) (net.C
 				results <- result{nil, ctx.Err()}
 				return
 			}
-			d := tls.Dialer{Config: config}
+			d := tls.Dialer{Config: config()}
 			c, err := d.DialContext(ctx, "tcp", address)
 			if err != nil {
 				err = fmt.Errorf("dial TCP %s: %w", address, err)
@@ -261,7 +261,7 @@ func overTCP(ctx context.Context, c JoinConfig, digest [32]byte, to netip.AddrPo
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := dialTLS(ctx, []string{to.String()}, doorConfig(own, digest, func(*x509.Certificate) {}))
+	conn, err := dialTLS(ctx, []string{to.String()}, func() *tls.Config { return doorConfig(own, digest, func(*x509.Certificate) {}) })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -123,7 +123,7 @@ func TestStrangerOverTCP(t *testing.T) {
 		"member's ALPN":    {ServerName: "example.com", NextProtos: []string{"slapd/1"}},
 		"of another mesh":  mesh.DoorConfig(newIdentity(t), w2.ca.Digest()),
 		"older TLS":        {ServerName: "example.com", MaxVersion: tls.VersionTLS12},
-		"proof, no member": {ServerName: mesh.Proof(w.ca.Digest()), NextProtos: []string{"slapd/1"}},
+		"proof, no member": {ServerName: mesh.ProofFor(w.ca.Digest(), p.Self()), NextProtos: []string{"slapd/1"}},
 	} {
 		config.InsecureSkipVerify = true
 		seen := false

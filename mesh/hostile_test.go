@@ -2,6 +2,8 @@ package mesh_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/netip"
@@ -229,5 +231,53 @@ func TestManyHandshakesOfOneAddress(t *testing.T) {
 		p := w.open(w.config())
 		p.AddSeeds(victim.Seeds())
 		p.untilAlive(t, 2)
+	})
+}
+
+// Who saw a server name on the wire, and repeats it, is shown no certificate:
+// not by that peer, and, if a member used it, not by another.
+func TestRepeatedServerName(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t
+		peers := w.start(2)
+		socket := w.socket()
+		transport := &quic.Transport{Conn: socket}
+		shows := func(at *peer, name, alpn string) (shown bool) {
+			c, err := transport.Dial(t.Context(), at.Addr(), &tls.Config{
+				InsecureSkipVerify: true, ServerName: name, NextProtos: []string{alpn},
+				VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+					shown = len(raw) > 0
+					return nil
+				},
+			}, nil)
+			if err == nil {
+				_ = c.CloseWithError(0, "")
+			}
+			return shown
+		}
+		digest := w.ca.Digest()
+		joins, joinsElsewhere := mesh.Proof(digest), mesh.Proof(digest)
+		member := mesh.ProofFor(digest, peers[0].Self())
+		for _, step := range []struct {
+			what string
+			at   *peer
+			name string
+			alpn string
+			want bool
+		}{
+			{"who joins", peers[0], joins, "slapd-join/1", true},
+			{"again", peers[0], joins, "slapd-join/1", false},
+			{"again, as a member", peers[0], joins, "slapd/1", false},
+			{"another that joins", peers[0], joinsElsewhere, "slapd-join/1", true},
+			{"a member, at another peer", peers[1], member, "slapd/1", false},
+			{"a member", peers[0], member, "slapd/1", true},
+			{"again, though a member", peers[0], member, "slapd/1", false},
+			{"a member, at the door", peers[0], mesh.ProofFor(digest, peers[0].Self()), "slapd-join/1", false},
+		} {
+			if got := shows(step.at, step.name, step.alpn); got != step.want {
+				t.Errorf("%s: shown a certificate: %v", step.what, got)
+			}
+		}
+		_ = errors.Join(transport.Close(), socket.Close())
 	})
 }

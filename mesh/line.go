@@ -201,14 +201,15 @@ func (w *wall) issuer(leaf *x509.Certificate, behind []*x509.Certificate) (*x509
 	return own.Certificate, nil // which says what is wrong with it
 }
 
-// proves says which of the mesh's CAs a server name shows knowledge of.
-func (w *wall) proves(name string) (trusted, bool) {
+// proves says which of the mesh's CAs a server name shows knowledge of, if it
+// is meant for that peer.
+func (w *wall) proves(name string, to PeerID) (trusted, bool) {
 	own := w.own()
-	if proven(name, own.digest) {
+	if proven(name, own.digest, to) {
 		return own, true
 	}
 	for _, t := range w.others() {
-		if proven(name, t.digest) {
+		if proven(name, t.digest, to) {
 			return t, true
 		}
 	}

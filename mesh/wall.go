@@ -42,6 +42,8 @@ type wall struct {
 
 	mu       sync.Mutex
 	vouchers map[string]voucher // whose signature was checked, by peer and bytes
+	names    map[string]bool    // server names that were shown lately
+	before   map[string]bool    // and those before them
 }
 
 func newWall(c Config) (*wall, error) {
@@ -84,13 +86,14 @@ func (w *wall) server() *tls.Config {
 
 	outer := w.base(alpnMesh, alpnJoin)
 	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		by, ok := w.proves(hello.ServerName)
-		switch {
-		case !ok:
-			return nil, errStranger
-		case slices.Contains(hello.SupportedProtos, alpnJoin):
+		if slices.Contains(hello.SupportedProtos, alpnJoin) {
+			if _, ok := w.proves(hello.ServerName, anybody); !ok || !w.first(hello.ServerName) {
+				return nil, errStranger
+			}
 			return door, nil
-		case !by.counts(w.clock()):
+		}
+		by, ok := w.proves(hello.ServerName, w.identity.ID())
+		if !ok || !by.counts(w.clock()) || !w.first(hello.ServerName) {
 			return nil, errStranger
 		}
 		return member, nil
@@ -98,10 +101,32 @@ func (w *wall) server() *tls.Config {
 	return outer
 }
 
+// proofsRemembered is how many server names a peer remembers at least, so that
+// who saw one on the wire cannot use it as well.
+const proofsRemembered = 8192
+
+// first reports whether a server name is shown for the first time, as far as
+// this peer remembers.
+func (w *wall) first(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.names[name] || w.before[name] {
+		return false
+	}
+	if len(w.names) >= proofsRemembered {
+		w.names, w.before = nil, w.names
+	}
+	if w.names == nil {
+		w.names = make(map[string]bool)
+	}
+	w.names[name] = true
+	return true
+}
+
 // client is the configuration for a connection to peer.
 func (w *wall) client(peer PeerID) *tls.Config {
 	c := w.base(alpnMesh)
-	c.ServerName = proof(w.password())
+	c.ServerName = proof(w.password(), peer)
 	c.InsecureSkipVerify = true // VerifyConnection checks the chain: there is no host name in it
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return w.presented(), nil }
 	c.VerifyConnection = func(s tls.ConnectionState) error {
@@ -165,27 +190,32 @@ func peerOfState(s tls.ConnectionState) PeerID {
 	return PeerIDOf(key)
 }
 
-// proof is a server name that shows knowledge of the CA digest without
-// telling it, different each time.
-func proof(digest [32]byte) string {
+// anybody is for whom a proof is meant that does not know whom it will meet, as
+// who joins does not.
+const anybody PeerID = ""
+
+// proof is a server name that shows a peer knowledge of the CA digest without
+// telling it, different each time: each dial needs its own.
+func proof(digest [32]byte, to PeerID) string {
 	p := make([]byte, proofNonceSize, proofNonceSize+proofMACSize)
 	if _, err := rand.Read(p); err != nil {
 		panic(err) // crypto/rand never fails
 	}
-	return base32Lower.EncodeToString(append(p, proofMAC(digest, p)...))
+	return base32Lower.EncodeToString(append(p, proofMAC(digest, p, to)...))
 }
 
 // proven reports whether a server name is such a proof.
-func proven(name string, digest [32]byte) bool {
+func proven(name string, digest [32]byte, to PeerID) bool {
 	p, err := base32Lower.DecodeString(name)
 	if err != nil || len(p) != proofNonceSize+proofMACSize {
 		return false
 	}
-	return hmac.Equal(p[proofNonceSize:], proofMAC(digest, p[:proofNonceSize]))
+	return hmac.Equal(p[proofNonceSize:], proofMAC(digest, p[:proofNonceSize], to))
 }
 
-func proofMAC(digest [32]byte, nonce []byte) []byte {
+func proofMAC(digest [32]byte, nonce []byte, to PeerID) []byte {
 	mac := hmac.New(sha256.New, digest[:])
 	mac.Write(nonce)
+	mac.Write([]byte(to))
 	return mac.Sum(nil)[:proofMACSize]
 }

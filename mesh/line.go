@@ -247,6 +247,17 @@ func (m *Mesh) Accepts(digest [32]byte) (now, ever bool) {
 	return false, false
 }
 
+// Digests are those of the CAs of this mesh, the one that signed this peer's
+// certificate first: who comes back, or holds an old token, may know any of
+// them.
+func (m *Mesh) Digests() [][32]byte {
+	all := [][32]byte{m.wall.own().digest}
+	for _, t := range m.wall.others() {
+		all = append(all, t.digest)
+	}
+	return all
+}
+
 // IsOf reports whether a CA is this mesh's: one that it knows, or that follows
 // one.
 func (m *Mesh) IsOf(ca *CA) bool {

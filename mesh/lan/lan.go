@@ -40,8 +40,10 @@ const (
 
 // A Config says what an answering peer says.
 type Config struct {
-	Digest [32]byte      // of the mesh's CA
-	Port   func() uint16 // of the mesh
+	// Digests are those of the mesh's CAs, the present one first: it may be
+	// replaced while this runs, and who looks may know a former one.
+	Digests func() [][32]byte
+	Port    func() uint16 // of the mesh
 	// Open returns the name of the mesh if it is an open one, and whether it
 	// is.
 	Open  func() (name string, open bool)
@@ -108,13 +110,7 @@ func (c Config) answer(ctx context.Context) error {
 		if err != nil || slices.Contains(answered, q.nonce) {
 			continue
 		}
-		var reply []byte
-		switch name, open := c.Open(); {
-		case q.forMesh(c.Digest):
-			reply = q.yes(c.Digest, c.Port())
-		case q.proof == nil && open:
-			reply = q.open(c.Digest, c.Port(), name)
-		}
+		reply := c.reply(q)
 		if reply == nil || !rate.take(c.Clock()) {
 			continue
 		}
@@ -233,4 +229,18 @@ func (b *bucket) take(now time.Time) bool {
 	}
 	b.left--
 	return b.left >= 0
+}
+
+// reply is the answer to a question, or nil.
+func (c Config) reply(q asked) []byte {
+	digests := c.Digests()
+	for _, digest := range digests {
+		if q.forMesh(digest) {
+			return q.yes(digest, c.Port())
+		}
+	}
+	if name, open := c.Open(); open && q.proof == nil && len(digests) > 0 {
+		return q.open(digests[0], c.Port(), name)
+	}
+	return nil
 }

@@ -24,7 +24,7 @@ var (
 func TestMain(m *testing.M) {
 	if what := os.Getenv("LAN_TEST_ANSWER"); what != "" {
 		c := lan.Config{
-			Digest: ours, Port: func() uint16 { return 7527 }, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+			Digests: func() [][32]byte { return [][32]byte{{9}, ours} }, Port: func() uint16 { return 7527 }, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
 			Open: func() (string, bool) { return "market", what == "open" },
 		}
 		fmt.Println("up")

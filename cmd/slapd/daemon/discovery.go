@@ -26,8 +26,8 @@ func (d *Daemon) openDiscovery() {
 		return
 	}
 	c := lan.Config{
-		Digest: d.mesh.Digest(),
-		Port:   func() uint16 { return uint16(at.Port) },
+		Digests: d.mesh.Digests,
+		Port:    func() uint16 { return uint16(at.Port) },
 		Open: func() (string, bool) {
 			m, _ := d.books.View().Mesh()
 			return m.Name, m.Open

@@ -10,9 +10,9 @@ func (s Status) Filled() Status {
 	return s
 }
 
-// Filled returns t with an empty list in place of a missing one.
+// Filled returns t with empty lists in place of missing ones.
 func (t Token) Filled() Token {
-	t.Scopes = list(t.Scopes)
+	t.Scopes, t.UsedBy = list(t.Scopes), list(t.UsedBy)
 	return t
 }
 

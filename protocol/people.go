@@ -29,4 +29,13 @@ type Token struct {
 	Scopes  []string  `json:"scopes" doc:"what its bearer may do; all that its account may, if there are none"`
 	Project string    `json:"project,omitempty" doc:"the project for which its bearer acts, and for nothing else"`
 	Join    string    `json:"join,omitempty" doc:"the line to type on the next computer"`
+
+	UsedBy []TokenUse `json:"used_by" doc:"the members that it admitted last, as far as they did not leave"`
+}
+
+// A TokenUse is a peer that a token admitted.
+type TokenUse struct {
+	PeerID string    `json:"peer_id"`
+	Name   string    `json:"name"`
+	At     time.Time `json:"at"`
 }

@@ -96,9 +96,9 @@ func tokenListVerb() *verb {
 				return err
 			}
 			return i.show(tokens, func(w io.Writer) {
-				row(w, "ID", "ROLE", "ACCOUNT", "MAY", "USES", "EXPIRES", "STATE")
+				row(w, "ID", "ROLE", "ACCOUNT", "MAY", "USES", "EXPIRES", "STATE", "USED BY")
 				for _, t := range tokens {
-					row(w, t.ID, t.Role, t.Account, tokenReach(t), t.Uses, t.Expires.Format("2006-01-02 15:04"), i.tokenState(t))
+					row(w, t.ID, t.Role, t.Account, tokenReach(t), t.Uses, t.Expires.Format("2006-01-02 15:04"), i.tokenState(t), i.tokenUses(t))
 				}
 			})
 		},
@@ -118,6 +118,19 @@ func tokenReach(t protocol.Token) string {
 		what += " for " + t.Project
 	}
 	return what
+}
+
+// tokenUses says whom a token admitted last.
+func (i *invocation) tokenUses(t protocol.Token) string {
+	const shown = 3
+	var out []string
+	for _, u := range t.UsedBy[:min(len(t.UsedBy), shown)] {
+		out = append(out, fmt.Sprintf("%s %s ago", printable(u.Name), i.age(u.At)))
+	}
+	if more := len(t.UsedBy) - shown; more > 0 {
+		out = append(out, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(out, ", ")
 }
 
 func (i *invocation) tokenState(t protocol.Token) string {

@@ -83,7 +83,29 @@ func (s *service) Tokens(context.Context) ([]protocol.Token, error) {
 		}
 	}
 	sortTokens(out)
+	noteUses(v, out)
 	return out, nil
+}
+
+// maxUses bounds how many of those that a token admitted are listed.
+const maxUses = 20
+
+// noteUses notes whom the tokens admitted.
+func noteUses(v *ledger.State, tokens []protocol.Token) {
+	at := make(map[ledger.TokenID]int, len(tokens))
+	for n, t := range tokens {
+		at[ledger.TokenID(t.ID)] = n
+	}
+	for p := range v.Peers() {
+		if n, ok := at[p.Token]; ok {
+			tokens[n].UsedBy = append(tokens[n].UsedBy, protocol.TokenUse{PeerID: string(p.ID), Name: p.Name, At: p.Admitted})
+		}
+	}
+	for n := range tokens {
+		used := tokens[n].UsedBy
+		slices.SortFunc(used, func(a, b protocol.TokenUse) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.PeerID, b.PeerID)) })
+		tokens[n].UsedBy = used[:min(len(used), maxUses)]
+	}
 }
 
 // RevokeToken implements [protocol.People].

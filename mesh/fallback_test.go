@@ -116,6 +116,14 @@ func TestJoinOverTCP(t *testing.T) {
 func TestStrangerOverTCP(t *testing.T) {
 	w := newWorld(t)
 	p := w.open(w.config())
+	for range 5 { // the port that UDP got may be another program's in TCP
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Addr().String())
+		if err == nil {
+			_ = c.Close()
+			break
+		}
+		p = w.open(w.config())
+	}
 	w2 := newWorld(t)
 	for name, config := range map[string]*tls.Config{
 		"no proof":         {ServerName: "example.com"},

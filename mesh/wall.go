@@ -192,7 +192,7 @@ func peerOfState(s tls.ConnectionState) PeerID {
 
 // anybody is for whom a proof is meant that does not know whom it will meet, as
 // who joins does not.
-const anybody PeerID = ""
+const anybody = ""
 
 // proof is a server name that shows a peer knowledge of the CA digest without
 // telling it, different each time: each dial needs its own.

@@ -12,6 +12,9 @@ import (
 // peer than the ledger, before another one is asked for again.
 const staleCertificate = 30 * time.Second
 
+// missingKey is how soon a voter looks again for the CA's key that it lacks.
+const missingKey = 2 * time.Second
+
 // runCertificate has the certificate renewed when what it says is no longer
 // so: that this peer may keep the ledger, or may not, or who its CA is. It
 // tells the mesh which CAs the ledger names, and has a voter hold the key.
@@ -24,29 +27,16 @@ func (d *Daemon) runCertificate(ctx context.Context) error {
 	for {
 		v := d.books.View()
 		m, _ := v.Mesh()
-		stale := false
-		if len(m.CAs) > 0 {
-			if err := d.mesh.Trust(trusted(m.CAs)); err != nil {
-				d.log.Error("the ledger names a CA that is not the mesh's", "err", err)
-			}
-			last := m.CAs[len(m.CAs)-1].Certificate
-			stale = !d.mesh.SignedBy(last)
-			if s := d.books.Seat(); s == nil {
-				holds = ""
-			} else if holds != string(last) {
-				if err := d.holdKey(ctx, s); err != nil {
-					d.log.Warn("the CA's key is not here yet", "err", err)
-					again.Reset(time.Second)
-				} else {
-					holds = string(last)
-				}
-			}
-		}
+		stale, err := d.learnCAs(ctx, m.CAs, &holds)
 		p, ok := v.Peer(ledger.PeerID(d.mesh.Self()))
 		stale = stale || d.mesh.Vouched() && (p.Role == ledger.RoleVoter) != d.mesh.Keeper(d.mesh.Self())
 		if ok && !p.Revoked && stale {
 			d.mesh.RenewSoon()
 			again.Reset(staleCertificate)
+		}
+		if err != nil {
+			d.log.Warn("the CA's key is not here yet", "err", err)
+			again.Reset(missingKey)
 		}
 		select {
 		case <-ctx.Done():
@@ -56,6 +46,30 @@ func (d *Daemon) runCertificate(ctx context.Context) error {
 		case <-again.C:
 		}
 	}
+}
+
+// learnCAs tells the mesh which CAs the ledger names, and has a voter hold the
+// key of the last, unless it holds that already. It reports whether this peer's
+// certificate is of another one.
+func (d *Daemon) learnCAs(ctx context.Context, cas []ledger.CA, holds *string) (stale bool, err error) {
+	if len(cas) == 0 {
+		return false, nil
+	}
+	if err := d.mesh.Trust(trusted(cas)); err != nil {
+		d.log.Error("the ledger names a CA that is not the mesh's", "err", err)
+	}
+	last := cas[len(cas)-1].Certificate
+	stale = !d.mesh.SignedBy(last)
+	switch s := d.books.Seat(); {
+	case s == nil:
+		*holds = ""
+	case *holds != string(last):
+		if err := d.holdKey(ctx, s); err != nil {
+			return stale, err
+		}
+		*holds = string(last)
+	}
+	return stale, nil
 }
 
 // trusted is what the mesh is told of the CAs in the ledger.

@@ -58,4 +58,5 @@ type loaded struct {
 	store func()
 	data  []byte // its bytes; nil if there is a row
 	row   stored // of a cold table
+	twice bool   // another row was there already
 }

@@ -193,6 +193,7 @@ func put[V any](s *State, t *rows[V], k Key, v V) (old V, replaced bool) {
 	var was stored
 	if s.loading != nil {
 		was, replaced = t.tree.Load(k, r)
+		s.loading.twice = replaced
 	} else {
 		was, replaced = t.tree.Set(k, r)
 		s.note(t.id, k, v)

@@ -64,6 +64,7 @@ func (s *State) loadBlocks(r io.Reader) (last snapshotBlock, err error) {
 
 // storeBlocks stores blocks in their order until there are no more.
 func (s *State) storeBlocks(order <-chan *parsedBlock) (last snapshotBlock, err error) {
+	s.later = &later{}
 	for b := range order {
 		<-b.done
 		switch {
@@ -74,7 +75,9 @@ func (s *State) storeBlocks(order <-chan *parsedBlock) (last snapshotBlock, err 
 		}
 		for n := range b.rows {
 			s.loading = &b.rows[n]
-			s.loading.store()
+			if s.loading.store(); s.loading.twice {
+				return last, fmt.Errorf("snapshot: record %d of table %d: that row was there before", n, b.block.Records[n].Table)
+			}
 		}
 		s.loading, s.changes = nil, nil
 		if b.block.Last {
@@ -82,6 +85,7 @@ func (s *State) storeBlocks(order <-chan *parsedBlock) (last snapshotBlock, err 
 		}
 	}
 	s.settleTallies()
+	s.settleIndexes()
 	s.ordinalOf = nil
 	return last, nil
 }

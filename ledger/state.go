@@ -66,6 +66,7 @@ type State struct {
 	places      placement.Index
 	changes     []Change // by the Evolve or the Merge that is going on
 	loading     *loaded  // the row that a snapshot is putting
+	later       *later   // while it does
 	profileSize int64
 	counted     map[AccountName]Tally // of the rows that a snapshot is putting
 	spreading   map[Key]int64         // the same

@@ -195,9 +195,12 @@ func (s *State) setInstance(i Instance) {
 		}
 		s.unindexInstance(old)
 	}
-	if i.nameless() {
+	switch {
+	case i.nameless():
 		s.buried.Set(buriedKey(i.name(), i.ID), i.ID)
-	} else {
+	case s.later != nil:
+		s.later.name(i.name(), i.ID)
+	default:
 		s.references.Set(i.name(), i.ID)
 	}
 	if i.Settled() || i.Shared {
@@ -273,7 +276,11 @@ func (s *State) setCharge(c Charge) {
 		s.unindexCharge(old)
 	}
 	for account := range c.earners() {
-		s.earners.Set(s.earningOf(account, c.Instance), c.Instance)
+		if k := s.earningOf(account, c.Instance); s.later != nil {
+			s.later.earn(k)
+		} else {
+			s.earners.Set(k, c.Instance)
+		}
 	}
 }
 

@@ -31,20 +31,36 @@ const (
 func tuneGC(clock func() time.Time) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(usualGrowth)
-		afterNextGC(clock, clock(), usualGrowth)
+		c := &collections{clock: clock, last: clock(), growth: usualGrowth}
+		c.calm = time.AfterFunc(calmCycle, debug.FreeOSMemory) // which collects
+		c.calm.Stop()
+		c.awaitNext()
 	}
 }
 
-// afterNextGC looks at the live heap after the next collection, and so on.
-func afterNextGC(clock func() time.Time, last time.Time, growth int) {
-	runtime.AddCleanup(new([16]byte), func(was int) {
-		at := clock()
-		now := growthOf(liveHeap(), at.Sub(last), was > usualGrowth)
-		if now != was {
-			debug.SetGCPercent(now)
+// Collections are watched by the cleanups of each, one after the other.
+type collections struct {
+	clock  func() time.Time
+	last   time.Time
+	growth int
+	calm   *time.Timer // gives back what a busy time has left
+}
+
+// awaitNext looks at the live heap after the next collection, and so on.
+func (c *collections) awaitNext() {
+	runtime.AddCleanup(new([16]byte), func(c *collections) {
+		at := c.clock()
+		growth := growthOf(liveHeap(), at.Sub(c.last), c.growth > usualGrowth)
+		if growth != c.growth {
+			debug.SetGCPercent(growth)
 		}
-		afterNextGC(clock, at, now)
-	}, growth)
+		if c.last, c.growth = at, growth; growth > usualGrowth {
+			c.calm.Reset(calmCycle)
+		} else {
+			c.calm.Stop()
+		}
+		c.awaitNext()
+	}, c)
 }
 
 // growthOf says by how many percent a live heap may grow before it is collected

@@ -125,6 +125,9 @@ func storeOptions(o Options) *pebble.Options {
 		},
 	}
 	p.Experimental.FileCacheShards = 1
+	// One compaction runs at a time, and its end begins the next: the usual
+	// scheduler also looks ten times a second whether there is room for more.
+	p.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	p.Experimental.ReadSamplingMultiplier = -1 // reads cause no compactions
 	for i := range p.Levels {
 		p.Levels[i].BlockSize = 16 << 10

@@ -221,10 +221,18 @@ func newRow[V any](s *State, t *rows[V], k Key, v V) (stored, Hash) {
 	case s.loading != nil:
 		return s.loading.row, s.loading.row.hash(t.id, k)
 	}
+	r := newHotRow(s, v)
+	return r, r.hash(t.id, k)
+}
+
+// newHotRow has v on the heap, which newRow spares the rows of a snapshot.
+//
+//go:noinline
+func newHotRow[V any](s *State, v V) *coldRow[V] {
 	r := &coldRow[V]{data: string(mustEncode(v))}
 	r.value.Store(&v)
 	s.hot.add(r)
-	return r, r.hash(t.id, k)
+	return r
 }
 
 // drop removes the row at k.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -128,12 +129,13 @@ func readBlockData(r io.Reader) ([]byte, error) {
 	if n > maxBlock {
 		return nil, fmt.Errorf("snapshot: block of %d bytes, at most %d", n, maxBlock)
 	}
-	data, err := io.ReadAll(io.LimitReader(r, int64(n))) // grows with what is there, not with n
-	if err != nil {
+	var data bytes.Buffer // grows with what is there, not with n, but for a usual block
+	data.Grow(min(int(n), 2*frameBytes) + bytes.MinRead)
+	if _, err := data.ReadFrom(io.LimitReader(r, int64(n))); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
-	if len(data) < int(n) {
+	if data.Len() < int(n) {
 		return nil, fmt.Errorf("snapshot: %w", io.ErrUnexpectedEOF)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }

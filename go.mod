@@ -13,7 +13,9 @@ require (
 	github.com/hashicorp/raft v1.8.0 // consensus
 	github.com/hashicorp/raft-boltdb/v2 v2.3.0 // raft's few stable values; 2.3.1 would need a replace
 	github.com/hashicorp/raft-wal v0.4.1 // raft's log: one sync an append; 0.4.2 needs an older go-metrics than raft
+	github.com/huin/goupnp v1.3.1 // ports of home routers, by UPnP-IGD
 	github.com/jackc/pgx/v5 v5.12.0 // tests: a client of PostgreSQL
+	github.com/jackpal/go-nat-pmp v1.1.0 // the same by NAT-PMP
 	github.com/quic-go/quic-go v0.65.0 // streams and datagrams over one UDP socket; simnet in tests
 	github.com/rogpeppe/go-internal v1.14.1 // tests: sessions of the command line
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: what profiles declare is JSON Schema

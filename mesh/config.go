@@ -33,6 +33,9 @@ type Config struct {
 	// Host is an opaque id of the network namespace: peers that share it
 	// reach one another over the loopback.
 	Host string
+	// NoPortMapping keeps this peer from asking the router for a port that
+	// leads here. It asks only once it is seen at another address than its own.
+	NoPortMapping bool
 	// NoRelay keeps this peer from carrying packets between others that cannot
 	// reach one another; Relay bounds what it carries otherwise.
 	NoRelay bool

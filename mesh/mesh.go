@@ -141,9 +141,15 @@ func (m *Mesh) addresses() []string {
 		return m.config.Advertise
 	}
 	all := interfaceAddresses(m.config.Socket.LocalAddr())
-	if v := m.paths.reach.verdict(); v.Mapping == nat.Independent {
-		outside := v.External[0].String()
+	first := func(at netip.AddrPort) {
+		outside := at.String()
 		all = append([]string{outside}, slices.DeleteFunc(all, func(a string) bool { return a == outside })...)
+	}
+	if v := m.paths.reach.verdict(); v.Mapping == nat.Independent {
+		first(v.External[0])
+	}
+	if at, _ := m.paths.reach.mapping(); at.IsValid() {
+		first(at)
 	}
 	return all[:min(len(all), maxAddresses)]
 }

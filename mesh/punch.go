@@ -73,6 +73,9 @@ func punchable(ours, theirs nat.Mapping) bool {
 // endpoints lists where this peer may be seen, for others to probe.
 func (p *paths) endpoints() (at []netip.AddrPort, mapping nat.Mapping) {
 	v := p.reach.verdict()
+	if mapped, _ := p.reach.mapping(); mapped.IsValid() {
+		at = append(at, mapped)
+	}
 	at = append(at, v.External[:min(len(v.External), punchEndpoints/2)]...)
 	socket, ok := addrPortOf(p.board.LocalAddr())
 	if !ok {

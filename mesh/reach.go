@@ -40,6 +40,8 @@ type reach struct {
 	contacted map[netip.Addr]time.Time       // where something was sent
 	proven    bool                           // somebody came in uncalled
 	refuted   time.Time                      // when somebody had to come through a relay
+	mapped    netip.AddrPort                 // the router's port that leads here
+	mapper    string                         // how that was asked for
 	changed   chan struct{}                  // receives a value when there is news
 }
 
@@ -129,6 +131,28 @@ func (r *reach) forgetLocked() {
 	clear(r.contacted)
 	r.proven, r.refuted = false, time.Time{}
 	r.tell()
+}
+
+// setMapped notes that the router lets others in at an address, or at none.
+func (r *reach) setMapped(at netip.AddrPort, by string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := slices.ContainsFunc(r.verdictLocked().External, func(e netip.AddrPort) bool { return e.Addr() == at.Addr() })
+	if at.IsValid() && !seen && !nat.Public(at.Addr()) {
+		at, by = netip.AddrPort{}, "" // there is another translator behind it
+	}
+	if r.mapped != at {
+		r.tell()
+	}
+	r.mapped, r.mapper = at, by
+}
+
+// mapping returns the router's port that leads here, if there is one, and how
+// it was asked for.
+func (r *reach) mapping() (at netip.AddrPort, by string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mapped, r.mapper
 }
 
 // tell wakes who waits for news.

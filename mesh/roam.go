@@ -2,9 +2,11 @@ package mesh
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/slapmesh/slapmesh/mesh/path"
+	"github.com/slapmesh/slapmesh/mesh/portmap"
 )
 
 const (
@@ -126,4 +128,25 @@ func (p *paths) due(id PeerID) bool {
 	}
 	p.improved[id] = now
 	return true
+}
+
+// mapPort asks the router for a port that leads here, once it is known that
+// there is one, and until ctx is done. Others are told of it if it is of the
+// Internet, or where they see this peer anyhow.
+func (m *Mesh) mapPort(ctx context.Context) {
+	_, real := m.config.Socket.(*net.UDPConn)
+	bound, ok := addrPortOf(m.config.Socket.LocalAddr())
+	if !real || !ok || m.config.NoPortMapping || len(m.config.Advertise) > 0 {
+		return
+	}
+	tick := time.NewTicker(roamCheck)
+	defer tick.Stop()
+	for len(m.paths.reach.verdict().External) == 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	portmap.Keep(ctx, bound.Port(), []portmap.Finder{portmap.PMP, portmap.UPnP}, m.paths.reach.setMapped, m.config.Log)
 }

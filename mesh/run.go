@@ -46,6 +46,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	wg.Go(func() { m.keep(ctx) })
 	wg.Go(func() { m.anchor(ctx) })
 	wg.Go(func() { m.roam(ctx) })
+	wg.Go(func() { m.mapPort(ctx) })
 	wg.Go(func() { m.tiers.Run(ctx) })
 	wg.Wait()
 	return nil

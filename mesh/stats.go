@@ -2,7 +2,11 @@ package mesh
 
 import (
 	"net"
+	"net/netip"
 	"sync/atomic"
+
+	"github.com/slapmesh/slapmesh/mesh/nat"
+	"github.com/slapmesh/slapmesh/mesh/relay"
 )
 
 // Bytes counts what went out and came in.
@@ -26,6 +30,31 @@ func (m *Mesh) Stats() Stats {
 	s.Pool, s.Held = m.tiers.Counts()
 	s.Holders, s.Attached = m.tiers.Attached()
 	return s
+}
+
+// Reach is how others reach this peer, as far as it knows.
+type Reach struct {
+	Mapping  nat.Mapping      // of the translator in between, if there is one
+	External []netip.AddrPort // where others see it, if that is not where it is
+	Mapped   netip.AddrPort   // the router's port that leads here, if it granted one
+	MappedBy string           // how that was asked for: nat-pmp or upnp
+	Hidden   bool             // others need help
+	Relays   []PeerID         // those whom it names for that
+	Carried  relay.Stats      // what this peer carried for others
+}
+
+// Reach says how others reach this peer.
+func (m *Mesh) Reach() Reach {
+	v := m.paths.reach.verdict()
+	r := Reach{Mapping: v.Mapping, External: v.External, Hidden: m.paths.reach.hidden()}
+	r.Mapped, r.MappedBy = m.paths.reach.mapping()
+	if named := m.relays.Load(); named != nil {
+		r.Relays = *named
+	}
+	if m.paths.desk != nil {
+		r.Carried = m.paths.desk.Stats()
+	}
+	return r
 }
 
 // counter counts bytes as they pass.

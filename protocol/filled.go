@@ -5,6 +5,7 @@ import "encoding/json"
 // Filled returns s with empty lists in place of missing ones, so that its JSON
 // has the same shape always.
 func (s Status) Filled() Status {
+	s.Reach.External, s.Reach.Relays = list(s.Reach.External), list(s.Reach.Relays)
 	s.Voters, s.Standbys, s.Warnings = list(s.Voters), list(s.Standbys), list(s.Warnings)
 	s.Whoami.Rights, s.Whoami.Projects = list(s.Whoami.Rights), list(s.Whoami.Projects)
 	return s

@@ -37,6 +37,7 @@ type Status struct {
 
 	Members   int     `json:"members" doc:"number of peers alive"`
 	Traffic   Traffic `json:"traffic" doc:"what being a member costs"`
+	Reach     Reach   `json:"reach" doc:"how others reach this peer"`
 	Instances int     `json:"instances" doc:"number of the caller's instances"`
 	Listen    string  `json:"listen"`
 	API       string  `json:"api"`
@@ -46,6 +47,26 @@ type Status struct {
 	Whoami   Whoami    `json:"whoami" doc:"who asks"`
 	Started  time.Time `json:"started"`
 	Warnings []string  `json:"warnings" doc:"what an operator should know, one sentence each"`
+}
+
+// Reach is how others reach this peer, and what it carries for them.
+type Reach struct {
+	NAT      string   `json:"nat" enum:"unknown,none,independent,dependent," doc:"how a translator in between maps: none, one outside address for all (independent), another for each (dependent)"`
+	Hidden   bool     `json:"hidden" doc:"others need the help of relays"`
+	External []string `json:"external" doc:"where others see it, if that is not an address of its own"`
+	Mapped   string   `json:"mapped,omitempty" doc:"HOST:PORT of the router that leads here"`
+	MappedBy string   `json:"mapped_by,omitempty" doc:"nat-pmp or upnp"`
+	Relays   []string `json:"relays" doc:"peers through which it is found"`
+	Carried  Carried  `json:"carried" doc:"what this peer carried between others"`
+}
+
+// Carried counts what a peer carried between others since it started. They
+// encrypted it.
+type Carried struct {
+	Sessions int    `json:"sessions" doc:"now"`
+	Packets  uint64 `json:"packets"`
+	Bytes    uint64 `json:"bytes"`
+	Dropped  uint64 `json:"dropped" doc:"packets over a limit"`
 }
 
 // Traffic is what this peer exchanged with others since it started, in bytes.

@@ -100,6 +100,8 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 		Bandwidth:   opt.Bandwidth,
 		Labels:      opt.Labels,
 		NoDiscovery: opt.NoDiscovery,
+
+		NoRelay: opt.NoRelay, NoPortMapping: opt.NoPortMapping,
 	}
 }
 

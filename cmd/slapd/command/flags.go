@@ -66,8 +66,18 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "api", Usage: "serve the local API on `HOST:PORT`; 127.0.0.1:7528, if never given"},
 		&cli.StringSliceFlag{Name: "advertise", Usage: "others reach this peer at `HOST:PORT` as well; may be repeated"},
 		&cli.BoolFlag{Name: "no-discovery", Usage: "do not answer who looks for the mesh on the local network with a token of it, nor look; =false takes it back"},
+		&cli.BoolFlag{Name: "no-relay", Usage: "carry nothing between peers that cannot reach each other"},
+		&cli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router (UPnP, NAT-PMP) for a port that leads here"},
 		&cli.StringFlag{Name: "log", Usage: "log from `LEVEL` on: debug, info, warn or error", Value: "info"},
 	}
+}
+
+// ifSet is what a flag says, or nil if it was not given.
+func (i *invocation) ifSet(flag string) *bool {
+	if !i.IsSet(flag) {
+		return nil
+	}
+	return new(i.Bool(flag))
 }
 
 // maxPartitions is how many a computer may offer.
@@ -85,10 +95,7 @@ func (i *invocation) runOptions() (opt RunOptions, err error) {
 	if i.IsSet("advertise") {
 		opt.Advertise = i.StringSlice("advertise")
 	}
-	if i.IsSet("no-discovery") {
-		no := i.Bool("no-discovery")
-		opt.NoDiscovery = &no
-	}
+	opt.NoDiscovery, opt.NoRelay, opt.NoPortMapping = i.ifSet("no-discovery"), i.ifSet("no-relay"), i.ifSet("no-port-mapping")
 	if i.IsSet("partitions") {
 		n := i.Int("partitions")
 		if n < 0 || n > maxPartitions {

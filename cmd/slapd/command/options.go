@@ -39,6 +39,10 @@ type RunOptions struct {
 	// Advertise are further HOST:PORT at which others reach this peer.
 	Advertise []string
 
+	// NoRelay keeps the peer from carrying packets between others,
+	// NoPortMapping from asking the router for a port.
+	NoRelay, NoPortMapping *bool
+
 	// Partitions is how many instances the computer takes.
 	Partitions *int
 

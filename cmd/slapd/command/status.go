@@ -48,6 +48,7 @@ func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
 	row(w, "members", fmt.Sprintf("%d alive", s.Members))
 	row(w, "traffic", fmt.Sprintf("%d connections; sent %s, received %s; of that gossip %s and %s", s.Traffic.Connections,
 		kib(s.Traffic.Sent), kib(s.Traffic.Received), kib(s.Traffic.GossipSent), kib(s.Traffic.GossipReceived)))
+	row(w, "reach", reachLine(s.Reach))
 	row(w, "instances", s.Instances)
 	row(w, "listen", s.Listen)
 	row(w, "api", s.API)
@@ -59,6 +60,34 @@ func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
 	for _, warning := range s.Warnings {
 		row(w, "warning", warning)
 	}
+}
+
+// reachLine says how others reach the peer.
+func reachLine(r protocol.Reach) string {
+	said := []string{map[string]string{
+		"none":        "no NAT",
+		"independent": "behind a NAT that others can be let through",
+		"dependent":   "behind a NAT with another address for each (symmetric)",
+	}[r.NAT]}
+	if said[0] == "" {
+		said[0] = "nobody said so far how it is seen"
+		if len(r.External) > 0 {
+			said[0] = "behind a NAT"
+		}
+	}
+	if len(r.External) > 0 {
+		said = append(said, "seen at "+r.External[0])
+	}
+	if r.Mapped != "" {
+		said = append(said, fmt.Sprintf("the router lets others in at %s (%s)", r.Mapped, r.MappedBy))
+	}
+	if r.Hidden {
+		said = append(said, fmt.Sprintf("found through %d relays", len(r.Relays)))
+	}
+	if c := r.Carried; c.Bytes > 0 {
+		said = append(said, fmt.Sprintf("carried %s for others, %d now", kib(c.Bytes), c.Sessions))
+	}
+	return strings.Join(said, "; ")
 }
 
 // kib is a number of bytes as people read it.

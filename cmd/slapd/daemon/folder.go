@@ -106,6 +106,11 @@ type Settings struct {
 	// reached.
 	Advertise []string `json:"advertise,omitempty"`
 
+	// NoRelay keeps the peer from carrying packets between others,
+	// NoPortMapping from asking the router for a port.
+	NoRelay       *bool `json:"no_relay,omitempty"`
+	NoPortMapping *bool `json:"no_port_mapping,omitempty"`
+
 	// Partitions is how many instances the computer takes. Default 10.
 	Partitions *int `json:"partitions,omitempty"`
 
@@ -141,6 +146,12 @@ func (s Settings) merge(given Settings) Settings {
 	}
 	if given.Advertise != nil {
 		s.Advertise = given.Advertise
+	}
+	if given.NoRelay != nil {
+		s.NoRelay = given.NoRelay
+	}
+	if given.NoPortMapping != nil {
+		s.NoPortMapping = given.NoPortMapping
 	}
 	if given.Partitions != nil {
 		s.Partitions = given.Partitions

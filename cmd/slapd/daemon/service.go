@@ -137,7 +137,25 @@ func (d *Daemon) status(ctx context.Context, v *ledger.State) protocol.Status {
 		}
 	}
 	out.Traffic = traffic(d.mesh.Stats())
+	out.Reach = reach(d.mesh.Reach())
 	out.Warnings = d.warnings(v, consensus)
+	return out
+}
+
+func reach(r mesh.Reach) protocol.Reach {
+	out := protocol.Reach{
+		NAT: string(r.Mapping), Hidden: r.Hidden, External: []string{}, MappedBy: r.MappedBy, Relays: []string{},
+		Carried: protocol.Carried{Sessions: r.Carried.Sessions, Packets: r.Carried.Packets, Bytes: r.Carried.Bytes, Dropped: r.Carried.Dropped},
+	}
+	for _, at := range r.External {
+		out.External = append(out.External, at.String())
+	}
+	for _, id := range r.Relays {
+		out.Relays = append(out.Relays, string(id))
+	}
+	if r.Mapped.IsValid() {
+		out.Mapped = r.Mapped.String()
+	}
 	return out
 }
 

@@ -1,0 +1,4 @@
+package portmap
+
+// GatewayIn is for the tests.
+var GatewayIn = gatewayIn

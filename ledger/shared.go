@@ -17,10 +17,11 @@ import (
 // filterHost is the key of a filter that names the host.
 const filterHost = "instance"
 
-// The kinds of links of shared instances.
+// The kinds of links of shared instances, and of those that ended.
 const (
 	linkShared = "shared" // host, shared instance
 	linkGone   = "gone"   // host, shared instance that was destroyed lately
+	linkEnded  = "ended"  // computer, instance that was destroyed lately
 	linkOpen   = "open"   // name of a release, host that takes anyone's
 )
 
@@ -33,6 +34,13 @@ func (s *State) SharedOn(id InstanceID) iter.Seq[Instance] {
 // destroyed lately, by id: what the host has of them is to go.
 func (s *State) GoneFrom(id InstanceID) iter.Seq[Instance] {
 	return s.linked(linkGone, idKey(id))
+}
+
+// EndedOn iterates over the instances that held a partition of a computer and
+// were destroyed lately, by id: if it has anything of them, for it was away when
+// they ended, that is to go.
+func (s *State) EndedOn(computer ComputerID) iter.Seq[Instance] {
+	return s.linked(linkEnded, string(computer))
 }
 
 // placedOn iterates over the instances of a computer: those that hold a

@@ -32,6 +32,8 @@ func (i Instance) links() (keys []Key) {
 	if i.Settled() {
 		if i.Host != 0 {
 			add(linkGone, idKey(i.Host))
+		} else {
+			add(linkEnded, string(i.Computer))
 		}
 		return keys
 	}

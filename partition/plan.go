@@ -227,12 +227,17 @@ func (p *planner) running(d ledger.ReleaseDigest) bool {
 	return false
 }
 
-// planOrphans stops instances that the ledger has not known for a while. What
-// they hold stays until their partition is given to another: to lose data, a
+// planOrphans destroys what the ledger says was destroyed, while this computer
+// was away, and stops instances that the ledger has not known for a while. What
+// those hold stays until their partition is given to another: to lose data, a
 // mistaken ledger must have said so twice.
 func (p *planner) planOrphans() {
 	for _, n := range slices.Sorted(maps.Keys(p.have.Places)) {
 		place := p.have.Places[n]
+		if !p.wanted[n] && !place.Busy && place.Trial.ready(p.now, 0) && place.Instance != 0 && slices.Contains(p.w.Ended, place.Instance) {
+			p.frees = append(p.frees, Destroy{n})
+			continue
+		}
 		if p.wanted[n] || !place.Running || place.Busy || place.Lost.IsZero() || p.now.Before(place.Lost.Add(orphanGrace)) {
 			continue
 		}

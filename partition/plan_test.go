@@ -260,6 +260,24 @@ func TestReportShared(t *testing.T) {
 	}
 }
 
+// TestPlanEnded: what was destroyed while the computer was away goes at once;
+// what the ledger merely does not know stays.
+func TestPlanEnded(t *testing.T) {
+	have := Inventory{Places: map[int]Place{
+		0: {Instance: 7, Running: true, Lost: t0},
+		1: {Instance: 8, Running: true, Lost: t0},
+		2: {Instance: 6, Lost: t0, Busy: true},
+		3: {Lost: t0},
+	}}
+	w := Wanted{Ended: []ledger.InstanceID{6, 7, 9, 0}}
+	if got := fmt.Sprint(Plan(w, have, t0.Add(time.Second))); got != "[destroy p0]" {
+		t.Errorf("plan %s", got)
+	}
+	if got := fmt.Sprint(Plan(w, have, t0.Add(orphanGrace))); got != "[destroy p0 stop p1]" {
+		t.Errorf("later: plan %s", got)
+	}
+}
+
 // TestPlanShared: who starts a host knows what is inside, and what was.
 func TestPlanShared(t *testing.T) {
 	w := Wanted{

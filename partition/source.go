@@ -28,9 +28,10 @@ type Reporter interface {
 // Wanted is what the ledger wants of a computer. Its records are shared and
 // must not be changed.
 type Wanted struct {
-	Instances []ledger.Instance // that hold a partition here, at most one each
-	Shared    []ledger.Instance // that are inside one of those
-	Gone      []ledger.Instance // that were, and were destroyed lately
+	Instances []ledger.Instance   // that hold a partition here, at most one each
+	Shared    []ledger.Instance   // that are inside one of those
+	Gone      []ledger.Instance   // that were, and were destroyed lately
+	Ended     []ledger.InstanceID // that were destroyed lately, as the ledger says
 	Supplies  []ledger.Supply
 	Profiles  map[ledger.ReleaseDigest][]byte // of the above, as far as they are here
 }
@@ -48,6 +49,9 @@ func WantedOf(s *ledger.State, computer ledger.ComputerID) Wanted {
 		need(i.Release)
 		w.Shared = slices.AppendSeq(w.Shared, s.SharedOn(i.ID))
 		w.Gone = slices.AppendSeq(w.Gone, s.GoneFrom(i.ID))
+	}
+	for i := range s.EndedOn(computer) {
+		w.Ended = append(w.Ended, i.ID)
 	}
 	for p := range s.Supplies(computer) {
 		w.Supplies = append(w.Supplies, p)

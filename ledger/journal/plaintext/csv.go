@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slapmesh/slapmesh/ledger/journal"
 )
@@ -36,6 +37,15 @@ func (w *csvWriter) entry(e *journal.Entry) {
 		w.row(
 			strconv.FormatUint(e.N, 10), strconv.FormatUint(e.Index, 10), moment(e.At), guard(e.Kind), guard(e.Principal),
 			guard(e.Peer), guard(e.Account), instance, guard(e.Computer), guard(used(e)),
+			strconv.Itoa(i+1), guard(p.Account), credits(p.Amount), strconv.FormatInt(int64(p.Amount), 10),
+		)
+	}
+}
+
+func (w *csvWriter) opening(at time.Time, balances []journal.Posting) {
+	for i, p := range balances {
+		w.row(
+			"", "", moment(journal.UnixNano(at.UnixNano())), openingKind, "", "", "", "", "", "",
 			strconv.Itoa(i+1), guard(p.Account), credits(p.Amount), strconv.FormatInt(int64(p.Amount), 10),
 		)
 	}

@@ -3,6 +3,7 @@ package plaintext
 import (
 	"bufio"
 	"encoding/json"
+	"time"
 
 	"github.com/slapmesh/slapmesh/ledger/journal"
 )
@@ -35,6 +36,17 @@ type jsonUsed struct {
 	Amount uint64 `json:"amount"`
 }
 
+// A jsonOpening comes before all entries of a period that begins later than
+// the journal.
+type jsonOpening struct {
+	Kind     string        `json:"kind"`
+	Time     string        `json:"time"`
+	Postings []jsonPosting `json:"postings"`
+}
+
+// openingKind is the kind of opening balances, which no entry has.
+const openingKind = "opening-balances"
+
 // A jsonPosting says its sum twice: as text, which every reader keeps exact,
 // and as a whole number.
 type jsonPosting struct {
@@ -48,14 +60,29 @@ func (w *jsonWriter) begin(Options) { w.string("[") }
 func (w *jsonWriter) entry(e *journal.Entry) {
 	line := jsonEntry{
 		Entry: e.N, LogIndex: e.Index, Time: moment(e.At), Kind: e.Kind, Principal: e.Principal, Peer: e.Peer,
-		Account: e.Account, Instance: e.Instance, Computer: e.Computer, Postings: make([]jsonPosting, len(e.Postings)),
+		Account: e.Account, Instance: e.Instance, Computer: e.Computer, Postings: jsonPostings(e.Postings),
 	}
 	for _, q := range e.Used {
 		line.Used = append(line.Used, jsonUsed(q))
 	}
-	for i, p := range e.Postings {
-		line.Postings[i] = jsonPosting{p.Account, credits(p.Amount), p.Amount}
+	w.line(line)
+}
+
+func (w *jsonWriter) opening(at time.Time, balances []journal.Posting) {
+	if len(balances) > 0 {
+		w.line(jsonOpening{openingKind, moment(journal.UnixNano(at.UnixNano())), jsonPostings(balances)})
 	}
+}
+
+func jsonPostings(postings []journal.Posting) []jsonPosting {
+	out := make([]jsonPosting, len(postings))
+	for i, p := range postings {
+		out[i] = jsonPosting{p.Account, credits(p.Amount), p.Amount}
+	}
+	return out
+}
+
+func (w *jsonWriter) line(line any) {
 	separator := ",\n"
 	if !w.begun {
 		separator = "\n"

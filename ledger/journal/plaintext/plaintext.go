@@ -47,8 +47,8 @@ type Options struct {
 	Account string
 
 	// From and Until are the period: entries from one moment on, and before
-	// the other. Default: no bound. What was there before From is one
-	// transaction, "opening balances", in the formats for accounting.
+	// the other. Default: no bound. What was there before From comes first, as
+	// opening balances, so that the sums of what is written are balances.
 	From, Until time.Time
 
 	// Balances are what the accounts have behind the last entry, as the
@@ -64,6 +64,10 @@ type writer interface {
 	// begin is called first, and once.
 	begin(o Options)
 
+	// opening writes what accounts had when the period begins, if that is
+	// not where the journal begins. It comes before all entries.
+	opening(at time.Time, balances []journal.Posting)
+
 	// entry writes an entry that [check] has found sound.
 	entry(e *journal.Entry)
 
@@ -71,12 +75,9 @@ type writer interface {
 	end()
 }
 
-// A bookkeeper is a writer that shows balances.
+// A bookkeeper is a writer whose readers check balances.
 type bookkeeper interface {
 	writer
-
-	// opening writes what accounts had when the period begins.
-	opening(at time.Time, balances []journal.Posting)
 
 	// assert writes what accounts have behind the last entry.
 	assert(balances []journal.Posting)
@@ -125,7 +126,7 @@ func write(w writer, entries iter.Seq2[journal.Entry, error], o Options) error {
 	books, _ := w.(bookkeeper)
 	before := make(sums)
 	var last *journal.Entry
-	open := books == nil || o.From.IsZero()
+	open := o.From.IsZero()
 	w.begin(o)
 	for e, err := range entries {
 		if err != nil {
@@ -140,21 +141,18 @@ func write(w writer, entries iter.Seq2[journal.Entry, error], o Options) error {
 		case !o.Until.IsZero() && !at.Before(o.Until), o.Account != "" && !posts(&e, o.Account):
 			continue
 		case !o.From.IsZero() && at.Before(o.From):
-			if books == nil {
-				continue
-			}
 			if err := before.add(e.Postings); err != nil {
 				return fmt.Errorf("entry %d: %w", e.N, err)
 			}
 			continue
 		case !open:
-			books.opening(o.From, before.moved())
+			w.opening(o.From, before.moved())
 			open = true
 		}
 		w.entry(&e)
 	}
 	if !open {
-		books.opening(o.From, before.moved())
+		w.opening(o.From, before.moved())
 	}
 	if books != nil && o.Balances != nil {
 		books.assert(o.asserted().postings())

@@ -68,6 +68,10 @@ type Charge struct {
 	// Former are those who owned the computer before Owner did, the first
 	// first. ToOwner and ToMesh are of all owners.
 	Former []Tenure `cbor:"30,keyasint,omitempty"`
+
+	// Reviews are all that the payer says of it, the last said last; Review is
+	// that one. From rules 4 on.
+	Reviews []Review `cbor:"60,keyasint,omitempty"`
 }
 
 // earners iterates over those who earn from c.
@@ -94,6 +98,12 @@ type Review struct {
 	Through time.Time `cbor:"2,keyasint"` // the usage up to here is meant
 	Note    string    `cbor:"3,keyasint,omitempty"`
 	At      time.Time `cbor:"4,keyasint"`
+	From    time.Time `cbor:"60,keyasint,omitzero"` // the usage from here on is meant; zero is from the beginning
+}
+
+// covers reports whether r is about all that other is about.
+func (r Review) covers(other Review) bool {
+	return !other.From.Before(r.From) && !other.Through.After(r.Through)
 }
 
 // A Verdict is accepted, disputed, or nothing.
@@ -148,6 +158,7 @@ const (
 	MaxHeldEntries = 4_096     // in all of them together
 	MaxPrices      = 1_000     // of one account
 	MaxStopped     = 1_000     // instances that one command stops
+	MaxReviews     = 32        // of one bill
 	MaxCores       = 4_096_000 // thousandths of a core of one computer
 )
 

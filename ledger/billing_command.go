@@ -257,6 +257,7 @@ type ReviewBill struct {
 	Verdict  Verdict     `cbor:"3,keyasint"`
 	Through  time.Time   `cbor:"4,keyasint"` // zero is all that was billed
 	Note     string      `cbor:"5,keyasint,omitempty"`
+	From     time.Time   `cbor:"60,keyasint,omitzero"` // zero is the beginning
 }
 
 // Kind returns "review-bill".
@@ -271,6 +272,10 @@ func (c ReviewBill) decide(s *State, x Context) ([]Event, error) {
 		return nil, err
 	}
 	charge, ok := s.Charge(c.Instance)
+	from := c.From
+	if !from.IsZero() {
+		from = from.UTC().Round(0)
+	}
 	through := c.Through.UTC().Round(0)
 	if c.Through.IsZero() {
 		through = charge.Billed
@@ -282,9 +287,33 @@ func (c ReviewBill) decide(s *State, x Context) ([]Event, error) {
 		return nil, refuse(ErrInvalid, "review of %s: verdict %.40q: accepted or disputed expected", c.Instance, string(c.Verdict))
 	case through.After(charge.Billed) || through.Before(charge.From):
 		return nil, refuse(ErrInvalid, "review of %s: it is billed from %s to %s", c.Instance, charge.From.Format(time.RFC3339), charge.Billed.Format(time.RFC3339))
-	case charge.Review.Verdict == c.Verdict && charge.Review.Through.Equal(through) && charge.Review.Note == c.Note:
+	case !from.IsZero() && (from.Before(charge.From) || !from.Before(through)):
+		return nil, refuse(ErrInvalid, "review of %s: from %s to %s: a period expected that begins with the bill, %s, or later", c.Instance,
+			from.Format(time.RFC3339), through.Format(time.RFC3339), charge.From.Format(time.RFC3339))
+	case charge.Review.Verdict == c.Verdict && charge.Review.Through.Equal(through) && charge.Review.Note == c.Note && charge.Review.From.Equal(from):
 		return nil, nil
 	}
-	charge.Review = Review{c.Verdict, through, c.Note, x.At}
+	review := Review{c.Verdict, through, c.Note, x.At, from}
+	if s.follows(RulesOfGroups) {
+		if charge.Reviews = charge.reviewed(review); len(charge.Reviews) > MaxReviews {
+			return nil, refuse(ErrExhausted, "review of %s: it has %d reviews already: review a period that covers some of them", c.Instance, MaxReviews)
+		}
+	}
+	charge.Review = review
 	return []Event{Reviewed{charge}}, nil
+}
+
+// reviewed returns the reviews of c with one more, in place of those that are
+// about no more than that.
+func (c Charge) reviewed(review Review) (list []Review) {
+	was := c.Reviews
+	if len(was) == 0 && c.Review.Verdict != "" {
+		was = []Review{c.Review} // from before rules 4
+	}
+	for _, r := range was {
+		if !review.covers(r) {
+			list = append(list, r)
+		}
+	}
+	return append(list, review)
 }

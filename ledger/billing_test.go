@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger/book"
@@ -46,8 +47,15 @@ func (w *world) parseMoney(verb string, a []string, values map[string]string) Co
 		return SetTerms{Terms{uint32(w.number(values["fee"]+"0") / 10), hours("grace"), hours("reserve")}}
 	case "stop-short":
 		return StopShort{}
-	case "review": // INSTANCE VERDICT
-		return ReviewBill{Instance: InstanceID(w.number(a[0][1:])), Verdict: Verdict(a[1]), Note: values["note"]}
+	case "review": // INSTANCE VERDICT [from=MINUTES to=MINUTES after noon]
+		c := ReviewBill{Instance: InstanceID(w.number(a[0][1:])), Verdict: Verdict(a[1]), Note: values["note"]}
+		if text, ok := values["from"]; ok {
+			c.From = noon.Add(time.Duration(w.number(text)) * time.Minute)
+		}
+		if text, ok := values["to"]; ok {
+			c.Through = noon.Add(time.Duration(w.number(text)) * time.Minute)
+		}
+		return c
 	case "usage": // COMPUTER NUMBER FROM TO (minutes after noon) [iN=core seconds…] [by=KEY]
 		return w.parseUsage(a, values)
 	}
@@ -240,7 +248,12 @@ func randomMoney(r *rand.Rand, w *world, p Principal, peer PeerID) (Principal, C
 	case 4:
 		return System(), StopShort{}
 	case 5:
-		return p, ReviewBill{Instance: InstanceID(r.IntN(50)), Verdict: Verdict(pick("accepted", "disputed", "x"))}
+		c := ReviewBill{Instance: InstanceID(r.IntN(50)), Verdict: Verdict(pick("accepted", "disputed", "x"))}
+		if charge, ok := w.Charge(c.Instance); ok && r.IntN(2) == 0 {
+			c.From = charge.From.Add(time.Duration(r.IntN(60)) * time.Second)
+			c.Through = charge.Billed.Add(time.Duration(-r.IntN(30)) * time.Second)
+		}
+		return p, c
 	}
 	return p, w.randomUsage(r, peer)
 }
@@ -264,4 +277,34 @@ func (w *world) randomUsage(r *rand.Rand, peer PeerID) Command {
 		signer = "p2"
 	}
 	return w.signed(u, signer)
+}
+
+// showReviews lists what the payer says of a bill.
+func (w *world) showReviews(id string) (out string) {
+	w.Helper()
+	c, _ := w.Charge(InstanceID(w.number(id[1:])))
+	for _, r := range c.Reviews {
+		from := "the beginning"
+		if !r.From.IsZero() {
+			from = r.From.Format("15:04")
+		}
+		out += fmt.Sprintf("%s from %s to %s %s\n", r.Verdict, from, r.Through.Format("15:04"), r.Note)
+	}
+	return out
+}
+
+// TestReviewsAreBounded: a bill has so many reviews, and one that covers them
+// all is always possible.
+func TestReviewsAreBounded(t *testing.T) {
+	w := given(t, "system found home ann p1\np1 publish web 1\np1 offer 3 cores=4\np1 request a web 1\np1 report ann a started\nhours 6\np1 usage p1 1 0 360 i1=100\n")
+	for n := range MaxReviews + 1 {
+		_, err := w.ask(AsPeer("p1"), ReviewBill{Instance: 1, Verdict: VerdictDisputed, From: noon.Add(time.Duration(n) * time.Minute), Through: noon.Add(time.Duration(n+1) * time.Minute)})
+		if (err == nil) != (n < MaxReviews) || err != nil && CodeOf(err) != ErrExhausted {
+			t.Errorf("review %d: %v", n, err)
+		}
+	}
+	w.mustAsk(AsPeer("p1"), ReviewBill{Instance: 1, Verdict: VerdictAccepted})
+	if c, _ := w.Charge(1); len(c.Reviews) != 1 || c.Review.Verdict != VerdictAccepted {
+		t.Errorf("%+v", c.Reviews)
+	}
 }

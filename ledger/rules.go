@@ -71,7 +71,6 @@ func (Pay) rules() uint64         { return RulesOfMoney }
 func (SetLimit) rules() uint64    { return RulesOfMoney }
 func (SetTerms) rules() uint64    { return RulesOfMoney }
 func (StopShort) rules() uint64   { return RulesOfMoney }
-func (ReviewBill) rules() uint64  { return RulesOfMoney }
 func (ReportUsage) rules() uint64 { return RulesOfMoney }
 
 func (Rename) rules() uint64  { return RulesOfProjects }
@@ -116,6 +115,13 @@ func (DeleteProject) rules() uint64  { return RulesOfProjects }
 func (CreateUser) rules() uint64     { return RulesOfProjects }
 func (DisableAccount) rules() uint64 { return RulesOfProjects }
 func (SetOperator) rules() uint64    { return RulesOfProjects }
+
+func (c ReviewBill) rules() uint64 {
+	if !c.From.IsZero() {
+		return RulesOfGroups
+	}
+	return RulesOfMoney
+}
 
 func (c SetQuota) rules() uint64 {
 	if c.Quota.Bandwidth != nil {

@@ -28,6 +28,7 @@ func TestRules(t *testing.T) {
 		{Offer{Partitions: 3, Bandwidth: 1}, false},
 		{Request{Reference: "b", Needs: Needs{Bandwidth: 1}}, false},
 		{SetQuota{Quota: Quota{Bandwidth: new(int64)}}, false},
+		{ReviewBill{From: noon}, false},
 		{Pay{}, false},
 		{ReportUsage{}, false},
 		{SetState{}, true},

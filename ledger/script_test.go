@@ -121,6 +121,8 @@ func (w *world) look(words []string) (string, bool) {
 		return w.showPeople(), true
 	case "wallets":
 		return w.showWallets(), true
+	case "reviews":
+		return w.showReviews(words[1]), true
 	case "bill":
 		return w.showBill(words[1]), true
 	case "hours":

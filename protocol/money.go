@@ -124,6 +124,18 @@ type Bill struct {
 
 	// Through is nil while nothing was said.
 	Through *time.Time `json:"reviewed_through,omitempty" doc:"the verdict is about the usage up to here"`
+
+	// Reviews are all of the payer's, the last, which is the one above, last.
+	Reviews []Review `json:"reviews,omitempty"`
+}
+
+// A Review is what a payer says of a period of a bill.
+type Review struct {
+	Verdict string    `json:"verdict" enum:"accepted,disputed"`
+	From    time.Time `json:"from" doc:"the usage from here on is meant"`
+	Through time.Time `json:"through" doc:"up to here"`
+	Note    string    `json:"note"`
+	At      time.Time `json:"at" doc:"when it was said"`
 }
 
 // Used is how much was used of all that can have a price.
@@ -157,6 +169,7 @@ type ReviewInput struct {
 	Account   string    `json:"account,omitempty" maxLength:"64"`
 	Reference string    `json:"reference" minLength:"1" maxLength:"128" doc:"of the instance"`
 	Verdict   string    `json:"verdict" enum:"accepted,disputed"`
+	From      time.Time `json:"from,omitzero" doc:"the usage from here on is meant; from the beginning if missing"`
 	Through   time.Time `json:"through,omitzero" doc:"the usage up to here is meant; all that is billed if missing"`
 	Note      string    `json:"note,omitempty" maxLength:"1024"`
 }

@@ -146,6 +146,11 @@ func (c *caller) ReviewBill(_ context.Context, in protocol.ReviewInput) (protoco
 					b.Instance, b.From.Format(time.RFC3339), b.Billed.Format(time.RFC3339))
 			}
 			b.Verdict, b.Note, b.Through = in.Verdict, in.Note, &through
+			from := b.From
+			if !in.From.IsZero() {
+				from = in.From
+			}
+			b.Reviews = append(slices.Clip(b.Reviews), protocol.Review{Verdict: in.Verdict, From: from, Through: through, Note: in.Note, At: through})
 			return *b, nil
 		}
 	}

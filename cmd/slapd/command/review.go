@@ -18,18 +18,22 @@ func reviewVerb() *verb {
 			"verdict is kept in the ledger and moves no money: a correction is a payment.",
 		options: func() []cli.Flag {
 			return []cli.Flag{
+				&cli.StringFlag{Name: "from", Usage: "only usage from `TIME` on, or from the beginning of a day, month or year"},
 				&cli.StringFlag{Name: "through", Usage: "only usage up to `TIME`, such as 2026-11-22T12:00:00Z, or up to the end of a day, month or year in UTC: 2026-11"},
 				&cli.StringFlag{Name: "note", Usage: "`TEXT` that says why"},
 				accountFlag(),
 			}
 		},
-		examples: []string{"slapd review db1 accepted", "slapd review db1 disputed --note 'it was down on Sunday'", "slapd review db1 accepted --through 2026-10"},
+		examples: []string{"slapd review db1 accepted", "slapd review db1 disputed --note 'it was down on Sunday'", "slapd review db1 accepted --through 2026-10", "slapd review db1 disputed --from 2026-10-04 --through 2026-10-04"},
 		run: func(ctx context.Context, i *invocation) error {
 			in := protocol.ReviewInput{
 				Account: i.String("account"), Reference: i.args[0], Verdict: i.args[1], Note: i.String("note"),
 			}
 			var err error
-			in.Through, err = i.through()
+			if in.From, err = i.bound("from", false); err != nil {
+				return err
+			}
+			in.Through, err = i.bound("through", true)
 			if err := wrong(err, in.Check()); err != nil {
 				return err
 			}
@@ -42,6 +46,10 @@ func reviewVerb() *verb {
 				return err
 			}
 			return i.show(b, func(w io.Writer) {
+				if !in.From.IsZero() && b.Through != nil {
+					fmt.Fprintf(w, "%s: what it used from %s to %s is %s\n", printable(b.Reference), moment(in.From), moment(*b.Through), b.Verdict)
+					return
+				}
 				if partly(b) {
 					fmt.Fprintf(w, "%s: what it used up to %s is %s\n", printable(b.Reference), moment(*b.Through), b.Verdict)
 					return
@@ -52,20 +60,24 @@ func reviewVerb() *verb {
 	}
 }
 
-// through reads the flag of that name. Without it the time is zero.
-func (i *invocation) through() (time.Time, error) {
-	text := i.String("through")
-	if !i.IsSet("through") {
+// bound reads a flag: a time, or the end or the beginning of what the calendar
+// has. Without it the time is zero.
+func (i *invocation) bound(flag string, end bool) (time.Time, error) {
+	text := i.String(flag)
+	if !i.IsSet(flag) {
 		return time.Time{}, nil
 	}
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
-	_, end, ok := calendar(text)
-	if !ok {
-		return time.Time{}, usagef("--through %s: a time such as 2026-11-22T12:00:00Z, or a day, month or year wanted", text)
+	begins, ends, ok := calendar(text)
+	switch {
+	case !ok:
+		return time.Time{}, usagef("--%s %s: a time such as 2026-11-22T12:00:00Z, or a day, month or year wanted", flag, text)
+	case end:
+		return ends, nil
 	}
-	return end, nil
+	return begins, nil
 }
 
 // partly says whether the verdict is about a part of what is billed.

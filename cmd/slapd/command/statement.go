@@ -61,7 +61,28 @@ func (i *invocation) printStatement(w io.Writer, s protocol.Statement) {
 			}
 		}
 	}
-	printUsed(w, slices.Concat(s.Pays, s.Earns))
+	bills := slices.Concat(s.Pays, s.Earns)
+	printUsed(w, bills)
+	printReviews(w, bills)
+}
+
+// printReviews prints all that payers said, of the bills of which they said
+// several things.
+func printReviews(w io.Writer, bills []protocol.Bill) {
+	begun := false
+	for _, b := range bills {
+		if len(b.Reviews) < 2 {
+			continue
+		}
+		if !begun {
+			begun = true
+			fmt.Fprintln(w)
+			row(w, "REVIEW OF", "PAYER", "FROM", "THROUGH", "VERDICT", "SAID", "NOTE")
+		}
+		for _, r := range b.Reviews {
+			row(w, b.Reference, b.Payer, moment(r.From), moment(r.Through), r.Verdict, moment(r.At), r.Note)
+		}
+	}
 }
 
 // printUsed prints what was used, of the bills of which anything was.

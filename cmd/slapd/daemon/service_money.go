@@ -131,7 +131,7 @@ func (s *service) ReviewBill(ctx context.Context, in protocol.ReviewInput) (prot
 		return protocol.Bill{}, err
 	}
 	v, err := s.propose(ctx, ledger.ReviewBill{
-		Account: i.Account, Instance: i.ID, Verdict: ledger.Verdict(in.Verdict), Through: in.Through, Note: in.Note,
+		Account: i.Account, Instance: i.ID, Verdict: ledger.Verdict(in.Verdict), From: in.From, Through: in.Through, Note: in.Note,
 	})
 	if err != nil {
 		return protocol.Bill{}, err
@@ -285,6 +285,13 @@ func wireBill(v *ledger.State, c ledger.Charge) protocol.Bill {
 	}
 	if c.Review.Verdict != "" {
 		out.Through = &c.Review.Through
+	}
+	for _, r := range c.Reviews {
+		from := r.From
+		if from.IsZero() {
+			from = c.From
+		}
+		out.Reviews = append(out.Reviews, protocol.Review{Verdict: string(r.Verdict), From: from, Through: r.Through, Note: r.Note, At: r.At})
 	}
 	return out
 }

@@ -45,11 +45,14 @@ func TestOpeningBalances(t *testing.T) {
 				}
 			}
 		}
-		for f, read := range map[Format]func(testing.TB, string) sums{JSON: sumsOfJSON, CSV: sumsOfCSV} {
-			got := read(t, written(t, f, entries, o))
+		for _, c := range []struct {
+			f    Format
+			read func(testing.TB, string) sums
+		}{{JSON, sumsOfJSON}, {CSV, sumsOfCSV}} {
+			got := c.read(t, written(t, c.f, entries, o))
 			maps.DeleteFunc(got, func(_ string, a journal.Amount) bool { return a == 0 })
 			if left := fmt.Sprint(want.moved()); fmt.Sprint(got.moved()) != left {
-				t.Errorf("seed %d: %s from %v of %q: %v, want %v", seed, f, o.From, o.Account, got.moved(), left)
+				t.Errorf("seed %d: %s from %v of %q: %v, want %v", seed, c.f, o.From, o.Account, got.moved(), left)
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func rotateVerb() *verb {
 				return err
 			}
 			return i.show(r, func(w io.Writer) {
-				fmt.Fprintf(w, "new CA, held by %d voters; its fingerprint is %s\nwhat the former one signed counts until %s\n", r.Holders, r.Fingerprint, r.Until.Local().Format("2006-01-02 15:04"))
+				fmt.Fprintf(w, "new CA; voters that hold its key: %d; its fingerprint is %s\nwhat the former one signed counts until %s\n", r.Holders, r.Fingerprint, r.Until.Local().Format("2006-01-02 15:04"))
 			})
 		},
 	}

@@ -65,6 +65,9 @@ func TestApproval(t *testing.T) {
 				t.Errorf("%s: %+v, %v", p.name, pending, err)
 			}
 		}
+		if warned := strings.Join(a.status().Warnings, " "); !strings.Contains(warned, "ask to join: 1.") {
+			t.Errorf("the status does not say that somebody waits: %s", warned)
+		}
 		if a.status().Members != 2 {
 			t.Error("who waits is a member")
 		}

@@ -190,6 +190,15 @@ func (d *Daemon) warnings(v *ledger.State, c Standing) []string {
 			out = append(out, "One peer alone votes: if it is lost, the ledger is. With three peers any one may fail.")
 		}
 	}
+	asking := 0
+	for a := range v.Applicants() { // only operators' copies have them
+		if _, waits := v.Applicant(a.Peer, d.cfg.Clock()); waits && a.Refused == "" {
+			asking++
+		}
+	}
+	if asking > 0 {
+		out = append(out, fmt.Sprintf("Computers that ask to join: %d. See slapd members pending.", asking))
+	}
 	if d.gradeReason != "" {
 		out = append(out, d.gradeReason)
 	}

@@ -43,6 +43,7 @@ type world struct {
 	now   func() time.Time
 	life  time.Duration // of certificates
 	net   *simnet.Simnet
+	delay func() time.Duration // of the next socket's packets; nil: 5 ms
 	cut   *cutRouter
 
 	mu       sync.Mutex
@@ -84,11 +85,12 @@ type cutRouter struct {
 	mu     sync.Mutex
 	groups map[string]int
 	boxes  boxes
+	lost   func() bool // decides for each packet; nil: none is
 }
 
 func (r *cutRouter) SendPacket(p simnet.Packet) error {
 	r.mu.Lock()
-	same := r.groups[p.From.String()] == r.groups[p.To.String()] && r.boxes.translate(&p)
+	same := r.groups[p.From.String()] == r.groups[p.To.String()] && r.boxes.translate(&p) && (r.lost == nil || !r.lost())
 	r.mu.Unlock()
 	if !same {
 		return nil
@@ -117,7 +119,11 @@ func (w *world) socket() net.PacketConn {
 }
 
 func (w *world) socketAt(addr *net.UDPAddr) net.PacketConn {
-	link := &simnet.SimulatedLink{Latency: 5 * time.Millisecond, UploadPacket: w.cut}
+	latency := 5 * time.Millisecond
+	if w.delay != nil {
+		latency = w.delay()
+	}
+	link := &simnet.SimulatedLink{Latency: latency, UploadPacket: w.cut}
 	s := simnet.NewBlockingSimConn(addr, link)
 	w.cut.AddNode(addr, link)
 	link.Start()

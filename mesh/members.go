@@ -195,8 +195,8 @@ func (b *book) lost(id PeerID) {
 // as in a large mesh, is then believed to be what others say.
 const doubt = time.Minute
 
-// relent ends doubts that are old.
-func (b *book) relent() {
+// relent ends doubts that are older than that.
+func (b *book) relent(doubt time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	changed, now := false, b.clock()

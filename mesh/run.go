@@ -59,11 +59,11 @@ func (m *Mesh) rejoin(ctx context.Context) {
 	wait := lonely
 	alone := 0 // attempts that found nobody
 	for {
-		m.book.relent()
-		absent := m.book.absent()
+		absent, doubted := m.book.absent(), doubt
 		if _, attached := m.tiers.Attached(); attached {
-			absent = nil // who holds this peer tells it
+			absent, doubted = nil, doubt/4 // who holds this peer tries them
 		}
+		m.book.relent(doubted)
 		if len(absent) > 0 && m.book.alive() == 0 && wait >= m.config.Profile.Rejoin {
 			m.lookAround(ctx)
 		}

@@ -62,7 +62,7 @@ func (t *Tiers) greeted() answer {
 	if t.attached {
 		return answer{Format: format, Verdict: Elsewhere, Pool: t.namesLocked()}
 	}
-	return answer{Format: format, Verdict: InPool, Pool: t.namesLocked()}
+	return answer{Format: format, Verdict: InPool}
 }
 
 // namesLocked is who gossips, as descriptors: some of them, as they come.
@@ -94,7 +94,10 @@ func (t *Tiers) asked(from string, r request) answer {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := answer{Format: format, Verdict: Judge(t.sceneLocked(from, r.Hidden)), Pool: t.namesLocked()}
+	a := answer{Format: format, Verdict: Judge(t.sceneLocked(from, r.Hidden))}
+	if a.Verdict == Elsewhere {
+		a.Pool = t.namesLocked()
+	}
 	if a.Verdict != Held || !r.Take {
 		return a
 	}

@@ -137,11 +137,16 @@ func (s *streams) open(ctx context.Context, peer PeerID, kind Kind) (net.Conn, e
 				return nil, err
 			}
 		}
+		heard := l.conn.ConnectionStats().PacketsReceived
 		c, err := s.openOn(ctx, l, kind, &l.streams)
 		switch {
 		case err == nil:
 			return c, nil
-		case errors.Is(err, ErrForbidden), errors.Is(err, ErrNobody), errors.Is(err, ErrBusy):
+		case ctx.Err() == nil && l.alive() && l.conn.ConnectionStats().PacketsReceived != heard && !isAnswer(err):
+			// It is there and does not keep up: what else runs on the connection
+			// shall not end for it.
+			return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+		case isAnswer(err):
 			return nil, err
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -152,6 +157,11 @@ func (s *streams) open(ctx context.Context, peer PeerID, kind Kind) (net.Conn, e
 			return nil, err
 		}
 	}
+}
+
+// isAnswer reports whether a stream was not opened for what the peer answered.
+func isAnswer(err error) bool {
+	return errors.Is(err, ErrForbidden) || errors.Is(err, ErrNobody) || errors.Is(err, ErrBusy)
 }
 
 // openOn opens a stream over a connection and waits for the answer. While it

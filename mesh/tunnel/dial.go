@@ -2,9 +2,12 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"time"
 
 	"github.com/slapmesh/slapmesh/mesh"
 )
@@ -40,7 +43,7 @@ func open(ctx context.Context, dial Dialer, peer mesh.PeerID, want Want) (*answe
 	if err != nil {
 		return nil, err
 	}
-	stream, err := dial(ctx, peer)
+	stream, err := dialPatiently(ctx, dial, peer)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +52,33 @@ func open(ctx context.Context, dial Dialer, peer mesh.PeerID, want Want) (*answe
 		return nil, err
 	}
 	return &answered{Conn: stream}, nil
+}
+
+// A host that is asked for many connections at once takes some at a time: the
+// others ask again, first after busyMin.
+const (
+	busyMin = 10 * time.Millisecond
+	busyMax = 500 * time.Millisecond
+)
+
+// dialPatiently opens a stream, and asks a host that is busy again until ctx is
+// done.
+func dialPatiently(ctx context.Context, dial Dialer, peer mesh.PeerID) (net.Conn, error) {
+	wait := busyMin
+	for {
+		stream, err := dial(ctx, peer)
+		if !errors.Is(err, mesh.ErrBusy) {
+			return stream, err
+		}
+		timer := time.NewTimer(wait/2 + rand.N(wait))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, err
+		case <-timer.C:
+		}
+		wait = min(2*wait, busyMax)
+	}
 }
 
 // answered is a stream whose first byte is the host's answer.

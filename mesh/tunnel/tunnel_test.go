@@ -429,22 +429,6 @@ func (i idle) Close() error {
 }
 func (i idle) Addr() net.Addr { return nil }
 
-func BenchmarkTunnel(b *testing.B) {
-	r := newRig(b, nil)
-	c := r.dial(b)
-	s := r.accept(b)
-	go func() { _, _ = io.Copy(io.Discard, s) }()
-	chunk := make([]byte, 1<<20)
-	b.SetBytes(int64(len(chunk)))
-	for b.Loop() {
-		if _, err := c.Write(chunk); err != nil {
-			b.Fatal(err)
-		}
-	}
-	_, _ = c.Close(), s.Close()
-}
-
-// BenchmarkConnect measures a connection with a byte there and back.
 func BenchmarkConnect(b *testing.B) {
 	r := newRig(b, nil)
 	go func() {

@@ -187,8 +187,13 @@ func onLoopback(address string) bool {
 	return err == nil && (host == "localhost" || notIP == nil && ip.IsLoopback())
 }
 
-// networks are what paths go over.
-var networks = map[mesh.Path]string{mesh.PathDirect: "udp", mesh.PathTCP: "tcp"}
+// carriedOver is what a path to a door goes over.
+func carriedOver(p mesh.Path) string {
+	if p == mesh.PathTCP {
+		return "tcp"
+	}
+	return "udp"
+}
 
 // joinReport is a diagnosis in the words of the wire.
 func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
@@ -200,7 +205,7 @@ func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
 		return out
 	}
 	for _, t := range d.Tries {
-		try := protocol.JoinTry{Address: t.Address, Network: networks[t.Path], Answers: t.Err == nil, Seconds: t.After.Seconds()}
+		try := protocol.JoinTry{Address: t.Address, Network: carriedOver(t.Path), Answers: t.Err == nil, Seconds: t.After.Seconds()}
 		if t.Err != nil {
 			try.Problem = t.Err.Error()
 		}

@@ -3,7 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,23 +15,33 @@ import (
 )
 
 // asks has the peer ask to join without a token, in the background.
-func (p *testPeer) asks(ctx context.Context, through *testPeer) (answer <-chan error, waits *[]string) {
+func (p *testPeer) asks(ctx context.Context, through *testPeer) (answer <-chan error, waits func() []string) {
 	d, _ := through.running()
-	done, waited := make(chan error, 1), new([]string)
+	var mu sync.Mutex
+	var waited []string
+	done := make(chan error, 1)
 	socket := p.w.socket()
 	address := through.address() + "#" + mesh.Fingerprint(d.mesh.Digest()).String()
 	go func() {
 		defer func() { _ = socket.Close() }()
 		result, err := Join(ctx, p.config, JoinOptions{
 			Settings: p.settings, Address: address, Socket: socket,
-			Waits: func(id string, _, _ time.Time) { *waited = append(*waited, id) },
+			Waits: func(id string, _, _ time.Time) {
+				mu.Lock()
+				defer mu.Unlock()
+				waited = append(waited, id)
+			},
 		})
 		if err == nil {
 			p.config.Seeds = result.Seeds
 		}
 		done <- err
 	}()
-	return done, waited
+	return done, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(waited)
+	}
 }
 
 // TestApproval is about strangers that ask to join, wait, and are let in or
@@ -52,13 +64,13 @@ func TestApproval(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		before := a.view().Index()
 		time.Sleep(time.Minute)
-		if n := len(*waited); n < 10 {
+		if n := len(waited()); n < 10 {
 			t.Errorf("it was told to wait %d times", n)
 		}
 		if grown := a.view().Index() - before; grown > 20 {
 			t.Errorf("asking again wrote %d entries", grown)
 		}
-		id := (*waited)[0]
+		id := waited()[0]
 		for _, p := range []*testPeer{a, b} {
 			pending, err := p.ask().Pending(ctx)
 			if err != nil || len(pending) != 1 || pending[0].PeerID != id || pending[0].Name != newcomer.name || pending[0].Refused != "" {
@@ -92,7 +104,7 @@ func TestApproval(t *testing.T) {
 		// One that is refused is told why, also when it asks again.
 		second, waited := other.asks(ctx, newcomer)
 		time.Sleep(10 * time.Second)
-		if _, err := b.ask().Refuse(ctx, (*waited)[0], protocol.RefuseInput{Reason: "ask me in person"}); err != nil {
+		if _, err := b.ask().Refuse(ctx, waited()[0], protocol.RefuseInput{Reason: "ask me in person"}); err != nil {
 			t.Fatal(err)
 		}
 		says(t, <-second, "", "an operator refused", "ask me in person")
@@ -108,13 +120,13 @@ func TestApproval(t *testing.T) {
 		says(t, <-gone, "", "the same line again goes on waiting")
 		back, _ := third.asks(ctx, b)
 		time.Sleep(10 * time.Second)
-		if _, err := a.ask().Approve(ctx, (*waited)[0], protocol.ApproveInput{Role: protocol.RoleVoter}); err != nil {
+		if _, err := a.ask().Approve(ctx, waited()[0], protocol.ApproveInput{Role: protocol.RoleVoter}); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-back; err != nil {
 			t.Error(err)
 		}
-		if p, _ := a.view().Peer(ledger.PeerID((*waited)[0])); p.Role != ledger.RoleVoter || !p.Operator {
+		if p, _ := a.view().Peer(ledger.PeerID(waited()[0])); p.Role != ledger.RoleVoter || !p.Operator {
 			t.Errorf("it is %+v", p)
 		}
 		if errors.Is(err, mesh.ErrRefused) {

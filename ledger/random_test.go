@@ -68,12 +68,12 @@ func TestReplicasAgree(t *testing.T) {
 		}
 	}
 	for _, e := range []Event{Allocated{}, Freed{}, Billed{}, Metered{}, Paid{}, PriceSet{}, LimitSet{}, TermsSet{}, Reviewed{}, ComputerSet{}, ComputerDrained{}, ComputerRetired{}, ComputerGiven{}, ProjectCreated{}, MemberSet{}, MemberRemoved{}, ProjectDeleted{}, QuotaSet{}, AccountDisabled{}, OperatorSet{}, Renamed{}, Banged{}, Relocated{}} {
-		if kind := fmt.Sprintf("%T", e); kinds[kind] == 0 {
+		if kind := fmt.Sprintf("%T", e); kinds[kind] == 0 && thorough {
 			t.Errorf("nothing was ever %s: the random commands are not what they were meant to be", kind)
 		}
 	}
 	for _, kind := range []string{"child", "shared", "shared with others", "kept", "held down"} {
-		if kinds[kind] == 0 {
+		if kinds[kind] == 0 && thorough {
 			t.Errorf("no instance was ever %s", kind)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -94,6 +95,20 @@ func TestNothingReadableOnTheWire(t *testing.T) {
 	if err != nil || len(members) != 2 {
 		t.Fatalf("%d members, %v", len(members), err)
 	}
+	w.until("the capture has all until now", func() error {
+		const last = "that was all"
+		c, err := n.dialUDP(net.JoinHostPort(host, port))
+		if err != nil {
+			return err
+		}
+		_, _ = c.Write([]byte(last))
+		_ = c.Close()
+		raw, err := os.ReadFile(file)
+		if err == nil && !bytes.Contains(raw, []byte(last)) {
+			err = errors.New("not yet")
+		}
+		return err
+	})
 	_ = capture.Process.Signal(syscall.SIGINT)
 	if err := <-ended; err != nil {
 		t.Fatalf("%v: %s", err, &complaint)

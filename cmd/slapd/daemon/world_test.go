@@ -97,8 +97,8 @@ func (w *world) socket() *simnet.SimConn {
 func (w *world) socketAt(addr *net.UDPAddr) *simnet.SimConn {
 	link := &simnet.SimulatedLink{Latency: 2 * time.Millisecond, UploadPacket: w.net}
 	s := simnet.NewBlockingSimConn(addr, link)
+	link.Start() // before anything can arrive
 	w.net.AddNode(addr, link)
-	link.Start()
 	w.t.Cleanup(func() { _ = link.Close() })
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 
 	"github.com/quic-go/quic-go/testutils/simnet"
 )
@@ -30,6 +31,7 @@ type box struct {
 
 // boxes are all translators, and who is behind which.
 type boxes struct {
+	mu     sync.Mutex
 	all    map[netip.Addr]*box
 	behind map[netip.Addr]*box
 }
@@ -40,11 +42,13 @@ func (bs *boxes) newBox(kind, ip string, outer *box) *box {
 		kind: kind, ip: netip.MustParseAddr(ip), outer: outer, next: 20000,
 		out: map[string]uint16{}, inner: map[uint16]netip.AddrPort{}, allowed: map[string]bool{},
 	}
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
 	bs.all[b.ip] = b
 	return b
 }
 
-// realm is the network in which an address means something.
+// realm is the network in which an address means something. mu is held.
 func (bs *boxes) realm(ip netip.Addr) *box {
 	if b, ok := bs.all[ip]; ok {
 		return b.outer
@@ -55,6 +59,8 @@ func (bs *boxes) realm(ip netip.Addr) *box {
 // translate changes the addresses of a packet as the boxes on its way do. It
 // reports whether the packet arrives.
 func (bs *boxes) translate(p *simnet.Packet) bool {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
 	from, to := addrPort(p.From), addrPort(p.To)
 	for realm := bs.realm(from.Addr()); realm != bs.realm(to.Addr()); realm = realm.outer {
 		if realm == nil {

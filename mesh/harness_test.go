@@ -125,8 +125,8 @@ func (w *world) socketAt(addr *net.UDPAddr) net.PacketConn {
 	}
 	link := &simnet.SimulatedLink{Latency: latency, UploadPacket: w.cut}
 	s := simnet.NewBlockingSimConn(addr, link)
+	link.Start() // before anything can arrive
 	w.cut.AddNode(addr, link)
-	link.Start()
 	w.tb.Cleanup(func() { _ = link.Close() })
 	return s
 }

@@ -156,7 +156,7 @@ func TestManyStreams(t *testing.T) {
 				t.Errorf("%s: what was given back cannot be had again: %q, %v", kind, word, err)
 			}
 		}
-		const many = 1000
+		const many = 3000
 		reset, err := hostile.OpenUnnamed(t.Context(), victim.Self(), many)
 		if err != nil || reset < many-mesh.StreamsUnnamed-1 {
 			t.Errorf("of %d streams that say no kind %d were ended, %v", many, reset, err)

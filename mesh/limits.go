@@ -22,7 +22,7 @@ const (
 	// connection; streamsUnnamed how many of those may not have said their
 	// kind yet.
 	streamsPerLink = 4096
-	streamsUnnamed = 64
+	streamsUnnamed = 1024
 	// handshakesPerSecond is how many strangers may begin a handshake before
 	// their addresses are checked first, which costs them a round trip.
 	handshakesPerSecond = 100

@@ -27,6 +27,7 @@ import (
 type sim struct {
 	t      *testing.T
 	ctx    context.Context //nolint:containedctx // the life of all peers
+	luck   sync.Mutex      // holds random
 	random *rand.Rand
 	peers  []*simPeer
 	byName map[string]*simPeer
@@ -77,7 +78,9 @@ func (s *sim) start(least int) *simPeer {
 func (p *simPeer) enter(n int) {
 	var seeds []string
 	for range min(5, n) {
+		p.sim.luck.Lock()
 		id := p.peers[p.random.IntN(n)].name
+		p.sim.luck.Unlock()
 		if other := p.byName[id]; id != p.name && !other.down.Load() && !slices.Contains(seeds, id) {
 			seeds = append(seeds, id)
 			p.mu.Lock()

@@ -130,10 +130,21 @@ func (g *Group) Start(cmd *exec.Cmd) error {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 		return cmd.Start()
 	}
-	if err := g.join(); err != nil {
-		return err
+	err := g.join()
+	if err == nil {
+		err = cmd.Start()
 	}
-	return cmd.Start()
+	g.leave() // a thread lives on for a moment after it has ended
+	return err
+}
+
+// leave takes the calling thread out of a group of version 1, as far as it
+// is in it.
+func (g *Group) leave() {
+	for _, dir := range g.Folders() {
+		base := filepath.Dir(filepath.Dir(dir)) // where this program was when it made the tree
+		_ = write(filepath.Join(base, "tasks"), strconv.Itoa(unix.Gettid()))
+	}
 }
 
 // join puts the calling thread into a group of version 1.

@@ -78,9 +78,9 @@ func (s *sim) start(least int) *simPeer {
 func (p *simPeer) enter(n int) {
 	var seeds []string
 	for range min(5, n) {
-		p.sim.luck.Lock()
+		p.luck.Lock()
 		id := p.peers[p.random.IntN(n)].name
-		p.sim.luck.Unlock()
+		p.luck.Unlock()
 		if other := p.byName[id]; id != p.name && !other.down.Load() && !slices.Contains(seeds, id) {
 			seeds = append(seeds, id)
 			p.mu.Lock()

@@ -2,7 +2,7 @@
 
 .PHONY: check test demo build nat bench scale growth homes fmt golden fixture cover
 check:  ; .ci/run
-test:   ; .ci/setup test && go test -race -shuffle=on -timeout 20m ./...
+test:   ; .ci/setup test && .ci/test
 demo:   build ; .ci/setup demo && bin/slapd demo
 build:  ; CGO_ENABLED=0 go build -trimpath -ldflags=-s -o bin/slapd ./cmd/slapd
 nat:    ; SLAPMESH_NAT=all go test -run 'TestNAT$$' -v -timeout 20m ./mesh

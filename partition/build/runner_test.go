@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/slapmesh/slapmesh/partition/build"
 	"github.com/slapmesh/slapmesh/partition/release"
 )
@@ -164,6 +166,10 @@ func (r *runner) await(ctx context.Context, what string, probe release.Probe) {
 }
 
 func (r *runner) probe(ctx context.Context, what string, p release.Probe) error {
+	if p.HTTP != "" {
+		_, err := get(ctx, p.HTTP)
+		return err
+	}
 	if p.TCP == "" {
 		return r.run(ctx, what, p.Exec, p.Env, nil)
 	}
@@ -192,11 +198,10 @@ func (r *runner) counts(d release.Desired) map[string]uint64 {
 // stop ends all services as d says, and fails if one has to be killed.
 func (r *runner) stop(d release.Desired) {
 	r.t.Helper()
-	signals := map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT, "SIGUSR1": syscall.SIGUSR1}
 	for _, s := range d.Services {
 		cmd := r.running[s.Name]
 		delete(r.running, s.Name)
-		r.must(syscall.Kill(child(r.t, cmd.Process.Pid), signals[s.StopSignal]))
+		r.must(syscall.Kill(child(r.t, cmd.Process.Pid), unix.SignalNum(s.StopSignal)))
 		ended := make(chan error, 1)
 		begun := time.Now()
 		go func() { ended <- cmd.Wait() }()

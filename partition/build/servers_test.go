@@ -4,8 +4,13 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -16,6 +21,7 @@ import (
 
 	"github.com/slapmesh/slapmesh/partition/build/buildtest"
 	"github.com/slapmesh/slapmesh/partition/catalog"
+	"github.com/slapmesh/slapmesh/partition/release"
 )
 
 // A use is a client's: it writes, and it reads what was written before.
@@ -37,6 +43,8 @@ func TestServers(t *testing.T) {
 		{"redis", "127.64.200.2", "127.64.201.2:6379", useRedis, nil, map[string]string{"memory": "64MiB", "eviction": "allkeys-lru"}},
 		{"mariadb", "127.64.200.3", "127.64.201.3:3306", useMariaDB, nil, map[string]string{"memory": "16MiB", "connections": "20"}},
 		{"postgresql", "127.64.200.4", "127.64.201.4:5432", usePostgreSQL, nil, map[string]string{"memory": "16MiB", "connections": "20"}},
+		{"nginx", "127.64.200.7", "127.64.201.7:8080", useWeb, map[string]string{"page": "<p>hello"}, map[string]string{"page": "<p>hello again", "log": "true"}},
+		{"apache", "127.64.200.8", "127.64.201.8:8080", useWeb, map[string]string{"page": "<p>hello"}, map[string]string{"page": "<p>hello again", "log": "true"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,6 +83,82 @@ func TestServers(t *testing.T) {
 			r.stop(changed)
 		})
 	}
+}
+
+// TestFronts puts nginx and HAProxy before a web server, and asks through
+// them.
+func TestFronts(t *testing.T) {
+	b := buildtest.Open(t)
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello from behind") }))
+	defer behind.Close()
+	host := strings.TrimPrefix(behind.URL, "http://")
+	for _, test := range []struct {
+		name, address string
+		parameters    string // JSON
+	}{
+		{"nginx", "127.64.200.9", `{"backend": "http://` + host + `"}`},
+		{"haproxy", "127.64.200.10", `{"servers": ["127.64.201.10:1", "` + host + `"], "check": "/up?now=1", "log": true}`},
+		{"haproxy", "127.64.200.11", `{"servers": ["` + host + `"], "mode": "tcp", "balance": "leastconn"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			item, ok := catalog.Lookup(test.name)
+			if !ok {
+				t.Fatal("not in the catalogue")
+			}
+			tree, err := b.Build(t.Context(), item.Release.Sources, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := newRunner(t, tree, test.address)
+			in := release.Input{}
+			r.must(json.Unmarshal([]byte(test.parameters), &in.Parameters))
+			d := r.evaluate(item.Release, in)
+			r.start(d)
+			before := r.counts(d)["requests"]
+			at := strings.Replace(d.Published["url"], "tcp://", "http://", 1)
+			for range 3 {
+				got, err := get(t.Context(), at)
+				r.must(want(got, "hello from behind", err))
+			}
+			if after := r.counts(d)["requests"]; after < before+3 || after > before+20 {
+				t.Errorf("it counted %d requests before three, and %d after", before, after)
+			}
+			r.stop(d)
+		})
+	}
+}
+
+// get returns the body of an answer that is good.
+func get(ctx context.Context, at string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	req.Close = true // who stops a server should not wait for us
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode >= 400 {
+		err = fmt.Errorf("%s: %s: %.500s", at, resp.Status, body)
+	}
+	return string(body), err
+}
+
+func useWeb(t *testing.T, at string, write bool) error {
+	t.Helper()
+	if _, err := get(t.Context(), at+"nothing"); err == nil {
+		return errors.New("there is a page that nobody made")
+	}
+	got, err := get(t.Context(), at)
+	if write {
+		return want(got, "<p>hello", err)
+	}
+	return want(got, "<p>hello again", err)
 }
 
 // talk sends lines and returns the last line of the answer to them.

@@ -12,7 +12,7 @@ import (
 	"github.com/slapmesh/slapmesh/partition/release"
 )
 
-//go:embed memcached redis mariadb postgresql
+//go:embed apache haproxy mariadb memcached nginx postgresql redis
 var folders embed.FS
 
 // An Item is one profile of the catalogue.

@@ -30,7 +30,7 @@ func TestItems(t *testing.T) {
 			if !strings.Contains(d.Published["url"], "@127.64.0.1:") && !strings.Contains(d.Published["url"], "//127.64.0.1:") {
 				t.Errorf("url %s", d.Published["url"])
 			}
-			if len(d.Promises) == 0 || len(d.Promises[0].Probe.Exec) == 0 {
+			if len(d.Promises) == 0 || len(d.Promises[0].Probe.Exec) == 0 && d.Promises[0].Probe.HTTP == "" {
 				t.Error("no promise asks the server")
 			}
 			if len(d.Services) != 1 || len(d.Services[0].Ports) != 1 || r.Description == "" || len(r.Parameters) == 0 {
@@ -108,8 +108,11 @@ func Example() {
 		fmt.Println(item.Release.Name, item.Release.Version, item.Release.Sources[0].Packages)
 	}
 	// Output:
+	// apache 2.4 [apache2-bin media-types]
+	// haproxy 2.6 [haproxy]
 	// mariadb 10.11 [mariadb-server-core mariadb-client-core]
 	// memcached 1.6 [memcached]
+	// nginx 1.22 [nginx]
 	// postgresql 15 [postgresql-15 postgresql-client-15]
 	// redis 7.0 [redis-server redis-tools]
 }

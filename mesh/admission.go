@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // An Admitter decides who may join, and signs. The ledger's leader is one,
@@ -193,12 +195,12 @@ func (d *door) serve(ctx context.Context, c *quic.Conn) {
 		return
 	}
 	var request joinRequest
-	if err := readFrame(stream, joinRequestMax, &request); err != nil {
+	if err := frame.Read(stream, joinRequestMax, &request); err != nil {
 		d.log.Debug("join request not readable", "from", c.RemoteAddr().String(), "err", err)
 		return
 	}
 	reply := d.answer(ctx, c, request)
-	if err := writeFrame(stream, reply); err != nil {
+	if err := frame.Write(stream, reply); err != nil {
 		return
 	}
 	_ = stream.Close() // what matters is whether the newcomer read it

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"slices"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 const (
@@ -72,11 +74,11 @@ func signDescriptor(identity *Identity, meshID string, d Descriptor) (Descriptor
 		relays = append(relays, raw)
 	}
 	for {
-		body, err := encoding.Marshal(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left, relays, d.NoRelay, d.voucher})
+		body, err := frame.Encode(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left, relays, d.NoRelay, d.voucher})
 		if err != nil {
 			return d, fmt.Errorf("encode descriptor: %w", err)
 		}
-		d.encoded, err = encoding.Marshal(descriptorEnvelope{Body: body, Signature: identity.Sign(descriptorMessage(meshID, body))})
+		d.encoded, err = frame.Encode(descriptorEnvelope{Body: body, Signature: identity.Sign(descriptorMessage(meshID, body))})
 		if err != nil {
 			return d, fmt.Errorf("encode descriptor: %w", err)
 		}
@@ -97,11 +99,11 @@ func parseDescriptor(encoded []byte, meshID string) (Descriptor, error) {
 		return Descriptor{}, fmt.Errorf("read descriptor: %d bytes, at most %d are allowed", len(encoded), descriptorLimit)
 	}
 	var e descriptorEnvelope
-	if err := decoding.Unmarshal(encoded, &e); err != nil {
+	if err := frame.Decode(encoded, &e); err != nil {
 		return Descriptor{}, fmt.Errorf("read descriptor: %w", err)
 	}
 	var b descriptorBody
-	if err := decoding.Unmarshal(e.Body, &b); err != nil {
+	if err := frame.Decode(e.Body, &b); err != nil {
 		return Descriptor{}, fmt.Errorf("read descriptor: %w", err)
 	}
 	if len(b.Key) != ed25519.PublicKeySize {

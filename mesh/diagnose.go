@@ -320,29 +320,3 @@ func localTowards(socket net.PacketConn, to net.Addr) string {
 	}
 	return net.JoinHostPort(host, strconv.Itoa(bound.Port))
 }
-
-// resolveAll turns HOST:PORT into the addresses to try.
-func resolveAll(ctx context.Context, address string) ([]netip.AddrPort, error) {
-	if ap, err := netip.ParseAddrPort(address); err == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())}, nil
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	var all []netip.AddrPort
-	for _, ip := range ips {
-		if a := netip.AddrPortFrom(ip.Unmap(), uint16(number)); len(all) < maxTries && !slices.Contains(all, a) {
-			all = append(all, a)
-		}
-	}
-	return all, nil
-}

@@ -72,23 +72,12 @@ func TestExamineOverTCP(t *testing.T) {
 	for name, silent := range map[string]bool{"dropped": true, "refused": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			at := w.start(1)[0].Addr().String()
-			if c, err := net.Dial("tcp", at); err != nil { //nolint:noctx // at once
-				t.Skipf("another program has TCP port %s, so the peer has UDP alone", at)
-			} else {
-				_ = c.Close()
-			}
-			l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
-			if err != nil {
-				t.Fatal(err)
-			}
+			at := w.withTCP().Addr().String()
+			l, u := bothPorts(t)
 			defer func() { _ = l.Close() }()
-			if silent {
-				u, err := net.ListenPacket("udp", l.Addr().String()) //nolint:noctx // at once
-				if err != nil {
-					t.Skip(err)
-				}
-				defer func() { _ = u.Close() }()
+			defer func() { _ = u.Close() }()
+			if !silent {
+				_ = u.Close()
 			}
 			go forward(l, at)
 			d, err := w.examine(l.Addr().String(), nil)
@@ -97,6 +86,25 @@ func TestExamineOverTCP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bothPorts listens on one port of the loopback in TCP, and in UDP, where
+// nobody answers.
+func bothPorts(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := net.ListenPacket("udp", l.Addr().String()) //nolint:noctx // at once
+		if err == nil {
+			return l, u
+		}
+		_ = l.Close()
+	}
+	t.Fatal("no port is free in UDP and in TCP")
+	return nil, nil
 }
 
 // forward carries TCP connections on to an address.

@@ -349,30 +349,3 @@ func dialOne(ctx context.Context, t *quic.Transport, address string, tlsConfig *
 	}
 	return c, nil
 }
-
-// resolve turns HOST:PORT into a socket address. Names are looked up only
-// where there is one.
-func resolve(ctx context.Context, address string) (*net.UDPAddr, error) {
-	if ap, err := netip.ParseAddrPort(address); err == nil {
-		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())), nil
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	for _, ip := range ips { // the first IPv4 address, or else the first
-		if ip.Unmap().Is4() {
-			ips[0] = ip
-			break
-		}
-	}
-	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ips[0].Unmap(), uint16(number))), nil
-}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // What the tests need to see from inside.
@@ -28,7 +30,7 @@ var (
 // ParseJoinRequest reads a request as the door does.
 func ParseJoinRequest(data []byte) error {
 	var r joinRequest
-	if err := decoding.Unmarshal(data, &r); err != nil {
+	if err := frame.Decode(data, &r); err != nil {
 		return err
 	}
 	return r.check()
@@ -37,19 +39,23 @@ func ParseJoinRequest(data []byte) error {
 // ParseJoinReply reads an answer as a newcomer does.
 func ParseJoinReply(data []byte) error {
 	var r joinReply
-	return decoding.Unmarshal(data, &r)
+	return frame.Decode(data, &r)
 }
 
 // PathRequest is one as it travels, without its length.
 func PathRequest(want uint64, peer string, label uint64) []byte {
-	return must(encoding.Marshal(pathRequest{Format: pathFormat, Want: want, Peer: peer, Label: label}))
+	b, err := frame.Encode(pathRequest{Format: pathFormat, Want: want, Peer: peer, Label: label})
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // ParsePathRequest reads one as a relay does, and returns the peer to relay
 // to.
 func ParsePathRequest(data []byte) (peer string, err error) {
 	var r pathRequest
-	if err := decoding.Unmarshal(data, &r); err != nil {
+	if err := frame.Decode(data, &r); err != nil {
 		return "", err
 	}
 	if r.Want != pathRelay && r.Want != pathAccept {
@@ -59,7 +65,7 @@ func ParsePathRequest(data []byte) (peer string, err error) {
 }
 
 // ReadFrame reads one frame of any shape.
-var ReadFrame = readFrame
+var ReadFrame = frame.Read
 
 // Connections counts the connections with other peers.
 func (m *Mesh) Connections() int { return len(m.links.all()) }

@@ -98,7 +98,7 @@ func TestTCP(t *testing.T) {
 // Who joins where UDP does not pass is admitted over TCP.
 func TestJoinOverTCP(t *testing.T) {
 	w := newWorld(t)
-	p := w.open(w.config())
+	p := w.withTCP()
 	began := time.Now()
 	r, err := mesh.Join(t.Context(), mesh.JoinConfig{
 		Identity: newIdentity(t), Address: tcpOnly(t, p.Addr()), Token: &w.token, Name: "newcomer", Clock: time.Now,
@@ -112,18 +112,26 @@ func TestJoinOverTCP(t *testing.T) {
 	}
 }
 
+// withTCP starts a peer that has its port in TCP too, which another program may
+// have where UDP was free.
+func (w *world) withTCP() *peer {
+	w.tb.Helper()
+	for range 100 {
+		p := w.open(w.config())
+		c, err := new(net.Dialer).DialContext(w.tb.Context(), "tcp", p.Addr().String())
+		if err == nil {
+			_ = c.Close()
+			return p
+		}
+	}
+	w.tb.Fatal("no port is free in UDP and in TCP")
+	return nil
+}
+
 // A stranger who comes over TCP sees no certificate and no banner.
 func TestStrangerOverTCP(t *testing.T) {
 	w := newWorld(t)
-	p := w.open(w.config())
-	for range 5 { // the port that UDP got may be another program's in TCP
-		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Addr().String())
-		if err == nil {
-			_ = c.Close()
-			break
-		}
-		p = w.open(w.config())
-	}
+	p := w.withTCP()
 	w2 := newWorld(t)
 	for name, config := range map[string]*tls.Config{
 		"no proof":         {ServerName: "example.com"},

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // A JoinConfig says whom to join and as who. Identity, Address, Clock and
@@ -201,13 +203,13 @@ func ask(ctx context.Context, c JoinConfig, conn *quic.Conn) (joinReply, error) 
 	if c.Token != nil {
 		request.Secret = c.Token.Secret[:]
 	}
-	if err := writeFrame(stream, request); err != nil {
+	if err := frame.Write(stream, request); err != nil {
 		return reply, err
 	}
 	if err := stream.Close(); err != nil {
 		return reply, err
 	}
-	if err := readFrame(stream, joinReplyMax, &reply); err != nil {
+	if err := frame.Read(stream, joinReplyMax, &reply); err != nil {
 		return reply, err
 	}
 	if reply.Format != joinFormat {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 const (
@@ -47,7 +49,7 @@ func (b *book) load(dir, meshID string) error {
 // mesh, or damaged, are left out.
 func parseKnown(data []byte, meshID string) ([]Descriptor, error) {
 	var k knownRecord
-	switch err := decoding.Unmarshal(data, &k); {
+	switch err := frame.Decode(data, &k); {
 	case err != nil:
 		return nil, fmt.Errorf("read known peers: %w", err)
 	case k.Format > knownFormat:
@@ -81,7 +83,7 @@ func (b *book) save(dir, meshID string) error {
 		}
 		k.Descriptors = append(k.Descriptors, d.encoded)
 	}
-	data, err := encoding.Marshal(k)
+	data, err := frame.Encode(k)
 	if err != nil {
 		return fmt.Errorf("encode known peers: %w", err)
 	}

@@ -57,7 +57,7 @@ type link struct {
 	retired atomic.Bool  // new streams go over a newer connection
 	doubt   atomic.Bool  // it may lead nowhere since this computer moved or slept
 	virtual bool         // it runs through the switchboard
-	punched bool         // it is an ordinary one through a hole that was made
+	hole    bool         // it is an ordinary one to where a hole was made
 	dialled bool         // by this peer
 
 	wrote atomic.Uint64 // how often something was written that may want an answer

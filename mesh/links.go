@@ -150,8 +150,7 @@ func (s *links) adopt(l *link) *link {
 		l.expires = own
 	}
 	if at, ok := addrPortOf(l.conn.RemoteAddr()); ok && !l.virtual {
-		d, _, _ := s.book.lookup(l.peer)
-		l.punched = len(d.Relays) > 0 && s.paths.reach.hidden() && s.paths.throughHole(l.peer, at)
+		l.hole = s.paths.throughHole(l.peer, at)
 	}
 	removed := s.wall.revoked(l.peer)
 	s.mu.Lock()
@@ -212,7 +211,7 @@ func (s *links) noteReached(l *link) {
 // how says how a connection leads to its peer, and who relays it.
 func (s *links) how(l *link) (how Path, via PeerID) {
 	switch {
-	case l.punched:
+	case l.hole && s.paths.bothHidden(l.peer):
 		return PathPunched, ""
 	case !l.virtual:
 		return PathDirect, ""
@@ -221,61 +220,6 @@ func (s *links) how(l *link) (how Path, via PeerID) {
 		return pathOf(w.kind), w.via
 	}
 	return PathRelayed, "" // it is being looked for
-}
-
-func (s *links) acceptStreams(l *link) {
-	for {
-		stream, err := l.conn.AcceptStream(s.ctx)
-		if err != nil {
-			s.drop(l)
-			s.expelled(l, err)
-			return
-		}
-		if l.unnamed.Load() >= streamsUnnamed {
-			stream.CancelRead(streamReset)
-			stream.CancelWrite(streamReset)
-			continue
-		}
-		l.unnamed.Add(1)
-		s.spawn(func() { s.onStream(l, stream) })
-	}
-}
-
-// expelled passes on that a peer ended the connection because this one was
-// removed, and lets gossip leave it alone for a while. Only a peer whose
-// certificate was checked can say so: such an end is read from packets that
-// are encrypted with what the whole handshake agreed on.
-func (s *links) expelled(l *link, err error) {
-	end, ok := errors.AsType[*quic.ApplicationError](err)
-	if !ok || !end.Remote || end.ErrorCode != codeRemoved {
-		return
-	}
-	s.mu.Lock()
-	s.backoff[l.peer] = &backoff{wait: backoffMax, until: s.wall.clock().Add(backoffMax)}
-	s.mu.Unlock()
-	s.onRemoved(l.peer)
-}
-
-func (s *links) receive(l *link) {
-	packets := &bucket{clock: s.wall.clock, rate: packetsPerSecond}
-	for {
-		b, err := l.conn.ReceiveDatagram(s.ctx)
-		if err != nil {
-			return
-		}
-		if len(b) < 2 || !packets.take() {
-			continue
-		}
-		switch b[0] {
-		case datagramGossip:
-			s.onDatagram(l.peer, b[1:])
-		case datagramSeen:
-			by, ok := addrPortOf(l.conn.RemoteAddr())
-			if seen, readable := parseSeen(b[1:]); ok && readable && !l.virtual {
-				s.paths.reach.observe(by.Addr(), seen)
-			}
-		}
-	}
 }
 
 // drop forgets a connection that ended.
@@ -376,55 +320,6 @@ func (s *links) retire() {
 	}
 }
 
-// probe watches over the connections until ctx is done: those with open
-// streams are probed when silent, so that a dead peer costs its callers
-// seconds, not the idle timeout; those whose certificates expired, or whose
-// peer was removed, are closed.
-func (s *links) probe(ctx context.Context) {
-	tick := time.NewTicker(s.profile.Ping)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		now := s.wall.clock()
-		for _, l := range s.all() {
-			switch {
-			case s.wall.revoked(l.peer):
-				s.end(l, codeRemoved, "removed from the mesh")
-			case now.After(l.expires.Add(clockTolerance)):
-				s.end(l, codeExpired, "a certificate expired")
-			case l.streams.Load() == 0 && l.retired.Load():
-				s.end(l, codeSurplus, "replaced")
-			case l.streams.Load() == 0 && l.kept.Load() == 0 && !l.asked.Load() && !l.doubt.Load():
-				l.missed = 0
-			case l.silent(now, s.silence(l, now), s.spawn):
-				s.log.Debug("peer does not answer", "peer", l.peer.Short())
-				s.end(l, codeSilent, "no answer")
-				s.lost(l.peer)
-			}
-		}
-		s.paths.tend()
-	}
-}
-
-// silence is how long a connection may be silent before it is probed: not at
-// all while a stream that was opened here has just written, as who asks does.
-func (s *links) silence(l *link, now time.Time) time.Duration {
-	if wrote := l.wrote.Load(); wrote != l.seen {
-		l.seen, l.wroteAt = wrote, now
-	}
-	switch {
-	case l.missed > 0, l.asked.Load(), l.doubt.Load(), l.streams.Load() > 0 && now.Sub(l.wroteAt) < waiting*s.profile.Ping:
-		return 0
-	case l.streams.Load() > 0:
-		return waiting * s.profile.Ping
-	}
-	return keepAlive
-}
-
 // close ends all connections and waits for whatever runs on them.
 func (s *links) close() error {
 	s.mu.Lock()
@@ -444,28 +339,4 @@ func (s *links) close() error {
 	errs = append(errs, s.virtual.Close(), s.transport.Close(), s.transport.Conn.Close())
 	s.wg.Wait()
 	return errors.Join(errs...)
-}
-
-// A bucket lets rate events through in each second.
-type bucket struct {
-	clock func() time.Time
-	rate  int
-
-	mu    sync.Mutex
-	until time.Time
-	left  int
-}
-
-// take reports whether one more event fits.
-func (b *bucket) take() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if now := b.clock(); now.After(b.until) {
-		b.until, b.left = now.Add(time.Second), b.rate
-	}
-	if b.left == 0 {
-		return false
-	}
-	b.left--
-	return true
 }

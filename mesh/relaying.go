@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slapmesh/slapmesh/mesh/frame"
 	"github.com/slapmesh/slapmesh/mesh/path"
 	"github.com/slapmesh/slapmesh/mesh/relay"
 	"github.com/slapmesh/slapmesh/mesh/switchboard"
@@ -96,7 +97,7 @@ func (p *paths) serve(l *listener) {
 func (p *paths) answer(c *conn) {
 	var r pathRequest
 	_ = c.SetReadDeadline(p.links.wall.clock().Add(greeting)) // fails only if closed
-	if err := readFrame(c, pathFrameMax, &r); err != nil {
+	if err := frame.Read(c, pathFrameMax, &r); err != nil {
 		return
 	}
 	_ = c.SetReadDeadline(time.Time{})
@@ -110,7 +111,7 @@ func (p *paths) answer(c *conn) {
 		case pathPunch:
 			err = p.answerPunch(c, r)
 		case pathAnchor:
-			if err = writeFrame(c, pathReply{Format: pathFormat}); err == nil {
+			if err = frame.Write(c, pathReply{Format: pathFormat}); err == nil {
 				untilEnd(c)
 			}
 		default:
@@ -119,7 +120,7 @@ func (p *paths) answer(c *conn) {
 	}
 	if err != nil {
 		p.log.Debug("path request refused", "peer", c.remote.Short(), "err", err)
-		_ = writeFrame(c, pathReply{Format: pathFormat, Refused: err.Error()}) // it may be gone
+		_ = frame.Write(c, pathReply{Format: pathFormat, Refused: err.Error()}) // it may be gone
 	}
 }
 
@@ -154,7 +155,7 @@ func (p *paths) relay(c *conn, r pathRequest) error {
 	defer func() { _ = stream.Close() }() // never fails
 	forth := p.pass(session, switchboard.Hop{Carrier: p.carrier(l), Label: switchboard.Label(reply.Label)})
 	defer p.board.Unplug(forth)
-	if err := writeFrame(c, pathReply{Format: pathFormat, Label: uint64(forth)}); err != nil {
+	if err := frame.Write(c, pathReply{Format: pathFormat, Label: uint64(forth)}); err != nil {
 		return err
 	}
 	ended := make(chan struct{}, 2)
@@ -203,8 +204,8 @@ func (p *paths) ask(ctx context.Context, l *link, r pathRequest) (net.Conn, path
 		return nil, reply, err
 	}
 	stop := context.AfterFunc(ctx, func() { c.(HalfCloser).Reset() })
-	if err = writeFrame(c, r); err == nil {
-		err = readFrame(c, pathFrameMax, &reply)
+	if err = frame.Write(c, r); err == nil {
+		err = frame.Read(c, pathFrameMax, &reply)
 	}
 	switch {
 	case !stop():
@@ -240,7 +241,7 @@ func (p *paths) accept(c *conn, r pathRequest) error {
 	}
 	defer p.ended(from, w)
 	p.reach.relayed()
-	if err := writeFrame(c, pathReply{Format: pathFormat, Label: uint64(w.label)}); err != nil {
+	if err := frame.Write(c, pathReply{Format: pathFormat, Label: uint64(w.label)}); err != nil {
 		return err
 	}
 	untilEnd(c)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // Frames are one of each kind, as sent.
@@ -16,7 +18,7 @@ func Frames() [][]byte {
 		descriptors{All: [][]byte{{1, 2, 3}}},
 	} {
 		var b bytes.Buffer
-		if err := writeFrame(&b, v); err != nil {
+		if err := frame.Write(&b, v); err != nil {
 			panic(err)
 		}
 		out = append(out, b.Bytes())
@@ -28,7 +30,7 @@ func Frames() [][]byte {
 func ReadFrames(r io.ReadSeeker) {
 	for _, v := range []interface{ check() error }{&request{}, &answer{}, &descriptors{}} {
 		_, _ = r.Seek(0, io.SeekStart)
-		_ = readFrame(r, v)
+		_ = read(r, v)
 	}
 }
 

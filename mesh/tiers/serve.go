@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // Serve answers a peer that opened a stream, and closes it.
@@ -15,7 +17,7 @@ func (t *Tiers) Serve(c net.Conn, from string) {
 			return
 		}
 		var r request
-		if err := readFrame(c, &r); err != nil {
+		if err := read(c, &r); err != nil {
 			if !errors.Is(err, io.EOF) {
 				t.cfg.Log.Debug("question not read", "peer", from, "err", err)
 			}
@@ -37,22 +39,22 @@ func (t *Tiers) answer(c net.Conn, from string, r request) (more bool, err error
 	case opTell:
 		return t.hear(c, from, r)
 	case opGreet:
-		return false, writeFrame(c, t.greeted())
+		return false, frame.Write(c, t.greeted())
 	case opAttach:
-		return false, writeFrame(c, t.asked(from, r))
+		return false, frame.Write(c, t.asked(from, r))
 	case opLeave:
-		return false, writeFrame(c, t.left(from, r))
+		return false, frame.Write(c, t.left(from, r))
 	case opDetach:
 		t.mu.Lock()
 		if t.held[from] != nil {
 			t.releaseLocked(from)
 		}
 		t.mu.Unlock()
-		return false, writeFrame(c, answer{Format: format})
+		return false, frame.Write(c, answer{Format: format})
 	case opPull:
-		return false, writeFrame(c, t.pulled(from, r))
+		return false, frame.Write(c, t.pulled(from, r))
 	}
-	return false, writeFrame(c, answer{Format: format, Refused: true})
+	return false, frame.Write(c, answer{Format: format, Refused: true})
 }
 
 // greeted says where this peer is, and who gossips.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // A telling is how far a peer has heard a list.
@@ -82,11 +84,11 @@ func (t *Tiers) tellOne(peer string, view bool, from, to uint64, entries []Entry
 		if err := c.SetDeadline(t.cfg.Clock().Add(t.cfg.Timeout)); err != nil {
 			return 0, err
 		}
-		if err := writeFrame(c, request{Format: format, Op: opTell, View: view, From: from, To: to, More: len(entries) > 0, Entries: part}); err != nil {
+		if err := frame.Write(c, request{Format: format, Op: opTell, View: view, From: from, To: to, More: len(entries) > 0, Entries: part}); err != nil {
 			return 0, err
 		}
 		var a answer
-		if err := readFrame(c, &a); err != nil {
+		if err := read(c, &a); err != nil {
 			return 0, err
 		}
 		if a.Refused {
@@ -102,7 +104,7 @@ func (t *Tiers) tellOne(peer string, view bool, from, to uint64, entries []Entry
 					d.All = append(d.All, encoded)
 				}
 			}
-			if err := writeFrame(c, d); err != nil {
+			if err := frame.Write(c, d); err != nil {
 				return 0, err
 			}
 		}
@@ -115,7 +117,7 @@ func (t *Tiers) tellOne(peer string, view bool, from, to uint64, entries []Entry
 // awaitEnd waits until the other end has taken everything in.
 func awaitEnd(c net.Conn) error {
 	var a answer
-	if err := readFrame(c, &a); err != nil {
+	if err := read(c, &a); err != nil {
 		return fmt.Errorf("the list was not taken: %w", err)
 	}
 	return nil
@@ -135,7 +137,7 @@ func (t *Tiers) hear(c net.Conn, from string, r request) (bool, error) {
 		if refuse {
 			have = r.From
 		}
-		return false, writeFrame(c, answer{Format: format, Have: have, Refused: true})
+		return false, frame.Write(c, answer{Format: format, Have: have, Refused: true})
 	}
 	a := answer{Format: format, Have: have}
 	for _, e := range r.Entries {
@@ -143,12 +145,12 @@ func (t *Tiers) hear(c net.Conn, from string, r request) (bool, error) {
 			a.Want = append(a.Want, e.ID)
 		}
 	}
-	if err := writeFrame(c, a); err != nil {
+	if err := frame.Write(c, a); err != nil {
 		return false, err
 	}
 	if len(a.Want) > 0 {
 		var d descriptors
-		if err := readFrame(c, &d); err != nil {
+		if err := read(c, &d); err != nil {
 			return false, err
 		}
 		for _, encoded := range d.All {
@@ -161,7 +163,7 @@ func (t *Tiers) hear(c net.Conn, from string, r request) (bool, error) {
 	if r.More {
 		return true, nil
 	}
-	return false, writeFrame(c, answer{Format: format, Have: r.To})
+	return false, frame.Write(c, answer{Format: format, Have: r.To})
 }
 
 // listenedLocked reports whether a list of a peer counts: claims of those who

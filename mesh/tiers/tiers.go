@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // Tiers is one peer's place in the mesh.
@@ -299,10 +301,10 @@ func (t *Tiers) exchange(peer string, r request) (answer, error) {
 	if err := c.SetDeadline(t.cfg.Clock().Add(t.cfg.Timeout)); err != nil {
 		return a, err
 	}
-	if err := writeFrame(c, r); err != nil {
+	if err := frame.Write(c, r); err != nil {
 		return a, err
 	}
-	return a, readFrame(c, &a)
+	return a, read(c, &a)
 }
 
 // String describes where this peer is, for a log.

@@ -1,12 +1,11 @@
 package tiers
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/fxamacker/cbor/v2"
+	"github.com/slapmesh/slapmesh/mesh/frame"
 )
 
 // The wire: a stream carries frames, 4 bytes of length and CBOR. Who opens it
@@ -102,54 +101,10 @@ func (d descriptors) check() error {
 	return nil
 }
 
-var (
-	encoding = must(cbor.CoreDetEncOptions().EncMode())
-	decoding = must(cbor.DecOptions{
-		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
-		IndefLength:      cbor.IndefLengthForbidden,
-		TagsMd:           cbor.TagsForbidden,
-		MaxNestedLevels:  8,
-		MaxArrayElements: partSize,
-		MaxMapPairs:      64,
-	}.DecMode())
-)
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err) // options that are constants of this file
-	}
-	return v
-}
-
-func writeFrame(w io.Writer, v any) error {
-	body, err := encoding.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode frame: %w", err)
-	}
-	_, err = w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
-	return err
-}
-
-// readFrame reads a frame and holds it to its bounds.
-func readFrame(r io.Reader, v interface{ check() error }) error {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+// read reads a frame and holds it to its bounds.
+func read(r io.Reader, v interface{ check() error }) error {
+	if err := frame.Read(r, frameMax, v); err != nil {
 		return err
-	}
-	size := binary.BigEndian.Uint32(head[:])
-	if size > frameMax {
-		return fmt.Errorf("read frame: %d bytes, at most %d are allowed", size, frameMax)
-	}
-	body := make([]byte, size)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return fmt.Errorf("read frame: %w", err)
-	}
-	return parse(body, v)
-}
-
-func parse(body []byte, v interface{ check() error }) error {
-	if err := decoding.Unmarshal(body, v); err != nil {
-		return fmt.Errorf("read frame: %w", err)
 	}
 	return v.check()
 }

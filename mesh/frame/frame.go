@@ -1,4 +1,11 @@
-package mesh
+// Package frame is how values travel between peers and lie on their disks:
+// core deterministic CBOR (RFC 8949, 4.2), so that each value has one form, on
+// streams behind its length in 4 bytes, big-endian.
+//
+// Decoding refuses whatever a stranger could use to exhaust memory: lengths
+// that are not known in advance, tags, deep nesting, and arrays of more than
+// [MaxElements]. How long a frame may be is for the reader to say.
+package frame
 
 import (
 	"encoding/binary"
@@ -8,8 +15,9 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// encoding writes each value in one form only (core deterministic CBOR), and
-// decoding refuses whatever a stranger could use to exhaust memory.
+// MaxElements bounds the arrays that are decoded: the peers that there may be.
+const MaxElements = 8192
+
 var (
 	encoding = must(cbor.CoreDetEncOptions().EncMode())
 	decoding = must(cbor.DecOptions{
@@ -17,7 +25,7 @@ var (
 		IndefLength:      cbor.IndefLengthForbidden,
 		TagsMd:           cbor.TagsForbidden,
 		MaxNestedLevels:  8,
-		MaxArrayElements: maxPeers,
+		MaxArrayElements: MaxElements,
 		MaxMapPairs:      64,
 	}.DecMode())
 )
@@ -29,9 +37,15 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// writeFrame sends v behind its length.
-func writeFrame(w io.Writer, v any) error {
-	body, err := encoding.Marshal(v)
+// Encode returns the one form of v.
+func Encode(v any) ([]byte, error) { return encoding.Marshal(v) }
+
+// Decode reads into v, a pointer, what Encode wrote.
+func Decode(data []byte, v any) error { return decoding.Unmarshal(data, v) }
+
+// Write sends v behind its length.
+func Write(w io.Writer, v any) error {
+	body, err := Encode(v)
 	if err != nil {
 		return fmt.Errorf("encode frame: %w", err)
 	}
@@ -39,8 +53,8 @@ func writeFrame(w io.Writer, v any) error {
 	return err
 }
 
-// readFrame reads what writeFrame sent, if it is at most limit bytes.
-func readFrame(r io.Reader, limit int, v any) error {
+// Read reads into v, a pointer, what Write sent, if it is at most limit bytes.
+func Read(r io.Reader, limit int, v any) error {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return fmt.Errorf("read frame: %w", err)
@@ -53,7 +67,7 @@ func readFrame(r io.Reader, limit int, v any) error {
 	if _, err := io.ReadFull(r, body); err != nil {
 		return fmt.Errorf("read frame: %w", err)
 	}
-	if err := decoding.Unmarshal(body, v); err != nil {
+	if err := Decode(body, v); err != nil {
 		return fmt.Errorf("read frame: %w", err)
 	}
 	return nil

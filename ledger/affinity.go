@@ -188,7 +188,7 @@ func (c Request) reattach(s *State, x Context, was Instance, now *Instance, rele
 			return refuse(ErrConflict, "request %s: it is on %s, which is %s: destroy it and request it again", c.Reference, computer.title(), why.Text)
 		}
 	}
-	price := s.holding(computer.Account, now.Needs, x.At) + s.royalty(*now, release, x.At)
+	price := s.hour(*now, computer.Account, release, x.At)
 	if now.MaxPrice != was.MaxPrice && now.MaxPrice != 0 && price > now.MaxPrice {
 		return refuse(ErrConflict, "request %s: an hour on %s costs %s, more than %s: destroy it and request it again", c.Reference, computer.title(), price, now.MaxPrice)
 	}

@@ -33,12 +33,24 @@ func (t Terms) withDefaults() Terms {
 	return t
 }
 
-// A Price is what an account asks: for its computers, or, as the publisher of
-// a release, for the use of that.
+// A Price is what an account asks: for its computers; as the publisher of a
+// release, for the use of that; or for places inside its own instances of a
+// release.
 type Price struct {
 	Account AccountName    `cbor:"1,keyasint"`
 	Release string         `cbor:"2,keyasint,omitempty"` // name; "" for computers
 	List    book.PriceList `cbor:"3,keyasint"`
+	Places  bool           `cbor:"100,keyasint,omitempty"`
+}
+
+func (p Price) key() Key { return priceKey(p.Account, p.Release, p.Places) }
+
+func priceKey(account AccountName, release string, places bool) Key {
+	k := Key{A: string(account), B: release}
+	if places {
+		k.N = 1
+	}
+	return k
 }
 
 // A Charge is the bill of one instance. It is open from the decision that
@@ -72,6 +84,17 @@ type Charge struct {
 	// Reviews are all that the payer says of it, the last said last; Review is
 	// that one. From rules 4 on.
 	Reviews []Review `cbor:"60,keyasint,omitempty"`
+
+	// Host is whose instance a shared one is inside: who asks for the place.
+	// From rules 4 on.
+	Host     AccountName `cbor:"100,keyasint,omitempty"`
+	ToHost   book.Amount `cbor:"101,keyasint,omitempty"` // the mesh's fee included
+	HostFee  book.Amount `cbor:"102,keyasint,omitempty"` // the fee, a part of ToHost, and none of ToMesh
+	HostRest book.Rest   `cbor:"103,keyasint,omitempty"`
+
+	// Cut says that the bill ended while its computer was silent, which may
+	// have gone on: of a report that reaches beyond Until a part is billed.
+	Cut bool `cbor:"104,keyasint,omitempty"`
 }
 
 // earners iterates over those who earn from c.
@@ -82,7 +105,7 @@ func (c Charge) earners() iter.Seq[AccountName] {
 				return
 			}
 		}
-		_ = yield(c.Owner) && yield(c.Publisher)
+		_ = yield(c.Owner) && yield(c.Publisher) && (c.Host == "" || yield(c.Host))
 	}
 }
 
@@ -90,7 +113,7 @@ func (c Charge) earners() iter.Seq[AccountName] {
 func (c Charge) Open() bool { return c.Until.IsZero() }
 
 // Total is what was billed so far.
-func (c Charge) Total() book.Amount { return c.ToOwner + c.ToRelease }
+func (c Charge) Total() book.Amount { return c.ToOwner + c.ToRelease + c.ToHost }
 
 // A Review is what the payer says of a bill.
 type Review struct {
@@ -183,7 +206,7 @@ func (s *State) Wallets() iter.Seq[Wallet] { return values(s.wallets.all()) }
 // Rates returns what an account asks at a moment, for its computers if no
 // release is named.
 func (s *State) Rates(account AccountName, release string, at time.Time) book.Rates {
-	p, _ := s.prices.get(Key{A: string(account), B: release})
+	p, _ := s.prices.get(priceKey(account, release, false))
 	return p.List.At(at)
 }
 
@@ -235,10 +258,12 @@ func (s *State) charge(i Instance, at time.Time) (Charge, book.Transfer, error) 
 		Release: i.ReleaseName, Computer: i.Computer, From: at, Billed: at,
 	}
 	hold := book.Quantities{Partition: uint64(s.Terms().Reserve)}
+	held := []book.Rates{s.Rates(c.Owner, "", at), s.Rates(c.Publisher, c.Release, at)}
 	if i.Shared {
-		hold.Partition = 0 // it has none
+		c.Host = s.hostOf(i)
+		held = []book.Rates{s.PlaceRates(c.Host, c.Release, at)} // it has no partition, but a place
 	}
-	for _, rates := range []book.Rates{s.Rates(c.Owner, "", at), s.Rates(c.Publisher, c.Release, at)} {
+	for _, rates := range held {
 		part, _, err := rates.Cost(hold, 0)
 		if err == nil {
 			c.Reserved, err = c.Reserved.Plus(part)
@@ -267,28 +292,38 @@ func (s *State) openCharges() {
 // returns who pays whom.
 func (s *State) bill(c Charge, used book.Quantities, rated, until time.Time) (Charge, book.Transfer, error) {
 	earner := c.ownerAt(rated)
-	owner, ownerRest, err := s.Rates(earner.Owner, "", rated).Cost(used, earner.Rest)
+	below := used
+	if c.Host != "" {
+		below.Partition = 0 // the partition is its host's, and the place is inside that
+	}
+	owner, ownerRest, err := s.Rates(earner.Owner, "", rated).Cost(below, earner.Rest)
 	if err != nil {
 		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
 	}
-	release, otherRest, err := s.Rates(c.Publisher, c.Release, rated).Cost(used, c.OtherRest)
+	release, otherRest, err := s.Rates(c.Publisher, c.Release, rated).Cost(below, c.OtherRest)
 	if err != nil {
 		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
 	}
-	if owner > maxBalance-c.ToOwner || release > maxBalance-c.ToRelease {
+	host, hostRest, err := s.PlaceRates(c.Host, c.Release, rated).Cost(used, c.HostRest)
+	if err != nil {
+		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
+	}
+	if owner > maxBalance-c.ToOwner || release > maxBalance-c.ToRelease || host > maxBalance-c.ToHost {
 		return c, nil, refuse(ErrInvalid, "bill %s: what it costs is out of range", c.Instance)
 	}
 	if c.Used, err = c.Used.Plus(used); err != nil {
 		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)
 	}
-	fee := book.Share(owner, s.Terms().Fee)
+	fee, hostFee := book.Share(owner, s.Terms().Fee), book.Share(host, s.Terms().Fee)
 	c.earn(earner, owner, fee, ownerRest)
 	c.OtherRest, c.Billed, c.ToRelease = otherRest, until, c.ToRelease+release
+	c.HostRest, c.ToHost, c.HostFee = hostRest, c.ToHost+host, c.HostFee+hostFee
 	transfer, err := book.NewTransfer(
-		book.Posting{Account: string(c.Payer), Amount: -(owner + release)},
+		book.Posting{Account: string(c.Payer), Amount: -(owner + release + host)},
 		book.Posting{Account: string(earner.Owner), Amount: owner - fee},
 		book.Posting{Account: string(c.Publisher), Amount: release},
-		book.Posting{Account: MeshAccount, Amount: fee},
+		book.Posting{Account: string(c.Host), Amount: host - hostFee},
+		book.Posting{Account: MeshAccount, Amount: fee + hostFee},
 	)
 	if err != nil {
 		return c, nil, refuse(ErrInvalid, "bill %s: %v", c.Instance, err)

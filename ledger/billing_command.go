@@ -16,13 +16,14 @@ func (s *State) billable(what string) error {
 	return refuse(ErrUnavailable, "%s: this mesh follows rules %d, which know no money: all voters must be upgraded first", what, m.Rules)
 }
 
-// SetPrice says what an account asks from a moment on: for its computers, or
-// for a release that it published.
+// SetPrice says what an account asks from a moment on: for its computers, for
+// a release that it published, or for places inside its instances of one.
 type SetPrice struct {
 	Account AccountName `cbor:"1,keyasint,omitempty"` // the caller's if empty
 	Release string      `cbor:"2,keyasint,omitempty"` // name; "" for computers
 	From    time.Time   `cbor:"3,keyasint"`           // zero is now
 	Rates   book.Rates  `cbor:"4,keyasint"`
+	Places  bool        `cbor:"100,keyasint,omitempty"` // inside instances of Release, whoever published that
 }
 
 // Kind returns "set-price".
@@ -39,11 +40,14 @@ func (c SetPrice) decide(s *State, x Context) ([]Event, error) {
 	if _, ok := s.Account(account); !ok {
 		return nil, refuse(ErrNotFound, "price: account %s is not known", account.plain())
 	}
+	if c.Places && c.Release == "" {
+		return nil, refuse(ErrInvalid, "price of places: inside instances of which release?")
+	}
 	if c.Release != "" {
 		if err := checkName("release", c.Release, MaxLabel); err != nil {
 			return nil, err
 		}
-		if _, ok := s.namings.get(Key{A: c.Release, B: string(account)}); !ok {
+		if _, ok := s.namings.get(Key{A: c.Release, B: string(account)}); !ok && !c.Places {
 			return nil, refuse(ErrNotFound, "price of %s: %s has published no release of that name", c.Release, account)
 		}
 	}
@@ -52,7 +56,7 @@ func (c SetPrice) decide(s *State, x Context) ([]Event, error) {
 			return nil, err
 		}
 	}
-	was, known := s.prices.get(Key{A: string(account), B: c.Release})
+	was, known := s.prices.get(priceKey(account, c.Release, c.Places))
 	if !known && s.pricesOf(account) >= MaxPrices {
 		return nil, refuse(ErrExhausted, "price: %s has %d prices already", account, MaxPrices)
 	}
@@ -70,7 +74,7 @@ func (c SetPrice) decide(s *State, x Context) ([]Event, error) {
 	case err != nil:
 		return nil, refuse(ErrInvalid, "price: %v", err)
 	}
-	return []Event{PriceSet{Price{account, c.Release, list}}}, nil
+	return []Event{PriceSet{Price{account, c.Release, list, c.Places}}}, nil
 }
 
 func (s *State) pricesOf(account AccountName) (n int) {

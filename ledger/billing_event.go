@@ -15,6 +15,9 @@ func (e PriceSet) String() string {
 	if e.Price.Release != "" {
 		what = e.Price.Release
 	}
+	if e.Price.Places {
+		what = "places inside its " + what
+	}
 	last := e.Price.List[len(e.Price.List)-1]
 	return fmt.Sprintf("%s set the price of %s from %s", e.Price.Account, what, last.From.UTC().Format(time.RFC3339))
 }

@@ -31,8 +31,10 @@ func (w *world) parseMoney(verb string, a []string, values map[string]string) Co
 	w.Helper()
 	amount := w.amount
 	switch verb {
-	case "price": // [RELEASE] rate=credits… [from=HOURS after noon]
-		return w.parsePrice(a[0], values)
+	case "price": // [RELEASE [places]] rate=credits… [from=HOURS after noon]
+		c := w.parsePrice(a[0], values)
+		c.Places = a[1] == "places"
+		return c
 	case "pay": // ID FROM TO SUM, - is the caller
 		return Pay{ID: a[0], From: AccountName(strings.Trim(a[1], "-")), To: AccountName(a[2]), Sum: amount(a[3]), Note: values["note"]}
 	case "limit": // ACCOUNT CREDITS or none
@@ -71,7 +73,7 @@ func (w *world) amount(text string) book.Amount {
 	return sum
 }
 
-func (w *world) parsePrice(release string, values map[string]string) Command {
+func (w *world) parsePrice(release string, values map[string]string) SetPrice {
 	w.Helper()
 	c := SetPrice{Release: release}
 	if from, ok := values["from"]; ok {
@@ -153,6 +155,9 @@ func (w *world) showBill(id string) string {
 	for _, t := range append(slices.Clone(c.Former), c.Current()) {
 		fmt.Fprintf(&owners, "%s to %s, ", t.ToOwner-t.ToMesh, t.Owner)
 	}
+	if c.Host != "" {
+		fmt.Fprintf(&owners, "%s to host %s (fee %s), ", c.ToHost-c.HostFee, c.Host, c.HostFee)
+	}
 	return fmt.Sprintf("%s: %s pays %s: %s%s to %s, fee %s; core %v, held %v; %s, billed to %s %s\n", c.Instance, c.Payer, c.Total(),
 		owners.String(), c.ToRelease, c.Publisher, c.ToMesh, time.Duration(c.Used.Core), time.Duration(c.Used.Partition),
 		state, c.Billed.Format("15:04"), c.Review.Verdict)
@@ -180,7 +185,7 @@ func (w *world) checkMoney() error {
 		if !ok || i.Settled() == c.Open() || i.Account != c.Payer {
 			return fmt.Errorf("bill of %s, open %v: the instance is there %v, settled %v", c.Instance, c.Open(), ok, i.Settled())
 		}
-		if c.ToMesh > c.ToOwner || c.Billed.Before(c.From) || !c.Open() && c.Reserved != 0 {
+		if c.ToMesh > c.ToOwner || c.HostFee > c.ToHost || c.ToHost != 0 && c.Host == "" || c.Host != "" && !i.Shared || c.Billed.Before(c.From) || !c.Open() && c.Reserved != 0 {
 			return fmt.Errorf("bill of %s: %+v", c.Instance, c)
 		}
 		if err := w.checkTenures(c); err != nil {
@@ -235,8 +240,9 @@ func randomMoney(r *rand.Rand, w *world, p Principal, peer PeerID) (Principal, C
 	accounts := []string{"ann", "bob", "@mint", "@mesh", "nobody"}
 	switch r.IntN(10) {
 	case 0:
+		release := pick("", "", "web", "db")
 		return p, SetPrice{
-			Release: pick("", "", "web", "db"), From: w.at.Add(time.Duration(r.IntN(100)-10) * time.Second),
+			Release: release, Places: r.IntN(12) == 0 || release != "" && r.IntN(2) == 0, From: w.at.Add(time.Duration(r.IntN(100)-10) * time.Second),
 			Rates: book.Rates{Core: book.Rate(r.Int64N(1e13)), Partition: book.Rate(r.Int64N(1e12)), Request: book.Rate(r.Int64N(1e12))},
 		}
 	case 1:

@@ -120,6 +120,9 @@ func (t *till) bill(meter Meter, r UsageReport) (Meter, []Event, error) {
 			err = trial.take(b.Transfer)
 			events = append(events, b)
 		}
+		if err == nil {
+			events = append(events, trial.billPlaces(r, e.Instance)...)
+		}
 	}
 	if err != nil {
 		meter.Refused++
@@ -130,28 +133,38 @@ func (t *till) bill(meter Meter, r UsageReport) (Meter, []Event, error) {
 	return meter, events, nil
 }
 
+// charge returns a bill as it will be.
+func (t *till) charge(id InstanceID) (Charge, bool) {
+	if c, ok := t.charges[id]; ok {
+		return c, true
+	}
+	return t.state.Charge(id)
+}
+
 // billEntry bills the usage of one instance.
 func (t *till) billEntry(r UsageReport, e UsageEntry) (Billed, error) {
-	c, ok := t.charges[e.Instance]
-	if !ok {
-		c, _ = t.state.Charge(e.Instance)
-	}
+	c, _ := t.charge(e.Instance)
 	from, to := r.From, r.To
 	if from.Before(c.Billed) {
 		from = c.Billed
 	}
 	if !c.Open() && to.After(c.Until) {
 		to = c.Until
+		if c.Cut {
+			e.Usage = e.Usage.part(to.Sub(r.From), r.To.Sub(r.From))
+		}
 	}
 	used := book.Quantities{
 		Core: e.Usage.Core, Memory: e.Usage.Memory, Disk: e.Usage.Disk, Network: e.Usage.Network,
 		Partition: uint64(max(0, to.Sub(from))), Metrics: e.Usage.Metrics,
 	}
-	if i, _ := t.state.Instance(e.Instance); i.Shared {
+	if i, _ := t.state.Instance(e.Instance); i.Shared && c.Host == "" {
 		used.Partition = 0 // its host's
 	}
 	now, transfer, err := t.state.bill(c, used, r.From, to)
-	t.charges[e.Instance] = now
+	if err == nil {
+		t.charges[e.Instance] = now
+	}
 	return Billed{now, r.Number, r.From, r.To, used, transfer}, err
 }
 

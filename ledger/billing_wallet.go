@@ -66,8 +66,10 @@ func newTill(s *State) *till {
 
 func (t *till) copy() *till { return &till{t.state, maps.Clone(t.moved), maps.Clone(t.charges)} }
 
+// take takes all of a transfer, or nothing.
 func (t *till) take(transfer book.Transfer) error {
-	for _, p := range transfer {
+	sums := make([]book.Amount, len(transfer))
+	for n, p := range transfer {
 		sum, err := t.moved[p.Account].Plus(p.Amount)
 		if err == nil {
 			var balance book.Amount
@@ -78,7 +80,10 @@ func (t *till) take(transfer book.Transfer) error {
 		if err != nil {
 			return refuse(ErrInvalid, "the balance of %s would be out of range", p.Account)
 		}
-		t.moved[p.Account] = sum
+		sums[n] = sum
+	}
+	for n, p := range transfer {
+		t.moved[p.Account] = sums[n]
 	}
 	return nil
 }

@@ -220,7 +220,7 @@ func (s *State) computerLeaves(id ComputerID, at time.Time) []Event {
 	events := []Event{ComputerMarked{id, c.title(), c.Account, ComputerLeft, at}}
 	for i := range s.InstancesOn(id) {
 		if i.Requested == InstanceDestroyed {
-			events = append(events, freed(i, at))
+			events = append(events, cut(i, at))
 			continue
 		}
 		i.State, i.Healthy, i.Changed = InstanceError, false, at

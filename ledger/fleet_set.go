@@ -225,7 +225,7 @@ func (s *State) evict(x Context, c Computer) []Event {
 		if now, ok := last[i.ID]; ok {
 			i = now
 		}
-		t.events = append(t.events, freed(i, x.At))
+		t.events = append(t.events, cut(i, x.At))
 	}
 	return t.events
 }

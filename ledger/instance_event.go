@@ -98,7 +98,10 @@ func (e Observed) about() subject {
 func (e Observed) evolve(s *State) { s.record(e.Instance) }
 
 // Freed says that an instance is gone, and its partition and address with it.
-type Freed struct{ Instance Instance }
+type Freed struct {
+	Instance Instance
+	Cut      bool // its computer did not say so, and may have gone on
+}
 
 func (e Freed) String() string {
 	if e.Instance.Shared {
@@ -124,6 +127,7 @@ func (e Freed) evolve(s *State) {
 	if c, ok := s.Charge(i.ID); ok {
 		s.reserve(c.Payer, -c.Reserved)
 		c.Until, c.Reserved = i.Changed, 0
+		c.Cut = e.Cut && s.follows(RulesOfGroups)
 		s.setCharge(c)
 	}
 

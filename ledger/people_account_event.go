@@ -69,7 +69,7 @@ func (e ProjectDeleted) evolve(s *State) {
 		s.dropMember(name, m.Account)
 	}
 	for _, p := range collect(values(s.prices.within(string(name)))) {
-		s.dropPrice(p.Account, p.Release)
+		s.dropPrice(p.key())
 	}
 	s.setAccount(e.Account)
 	s.forgetAccount(name)

@@ -19,8 +19,12 @@ type Quota struct {
 	Bandwidth *int64 `cbor:"60,keyasint,omitempty"` // bits per second, as above
 }
 
-// maxQuota bounds quotas, so that sums stay in range.
-const maxQuota = 1 << 50
+// maxQuota bounds quotas, so that sums stay in range; maxTally bounds what the
+// instances of an account need together, for who has no quota.
+const (
+	maxQuota = 1 << 50
+	maxTally = 1 << 62
+)
 
 // noQuota lifts a bound in a [SetQuota].
 const noQuota = -1
@@ -142,6 +146,9 @@ func (s *State) mayNeed(account AccountName, what string, say bool, was, now Nee
 		}
 		if err := s.withinQuota(account, what, n.kind, n.used, n.now-n.was); err != nil {
 			return err
+		}
+		if n.now > n.was && n.used > maxTally-n.now && s.follows(RulesOfGroups) {
+			return refuse(ErrExhausted, "%s: account %s would need more than %s in all", what, account, n.kind.amount(maxTally))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -30,5 +31,22 @@ func TestQuotaOfNeeds(t *testing.T) {
 	}
 	if err := w.check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNeedsInAll: what the instances of an account need together stays in
+// range, quota or not, where computers do not say how much they have.
+func TestNeedsInAll(t *testing.T) {
+	w := given(t, home)
+	const most = maxTally - MaxNeed
+	w.tally("ann", Tally{Needs: Needs{Memory: most}})
+	request := Request{Reference: "b", Release: DigestOf(profileOf("db", "1")), Needs: Needs{Memory: MaxNeed}}
+	w.run("p1 publish db 1")
+	if _, err := w.ask(AsPeer("p1"), request); err != nil {
+		t.Error(err)
+	}
+	request.Reference = "c"
+	if _, err := w.ask(AsPeer("p1"), request); !errors.Is(err, ErrExhausted) {
+		t.Errorf("more than can be added up: %v", err)
 	}
 }

@@ -25,6 +25,9 @@ type Quote struct {
 
 	Others []Alternative `cbor:"14,keyasint,omitempty"` // where it would be if not there, the best first
 	At     time.Time     `cbor:"15,keyasint"`
+
+	Host      AccountName `cbor:"100,keyasint,omitempty"` // whose instance a shared one would be inside
+	HostRates book.Rates  `cbor:"101,keyasint,omitzero"`  // for the place
 }
 
 // An Alternative is a computer that would do as well.
@@ -100,14 +103,15 @@ func (s *State) quote(i Instance, bill Charge, avoid []ComputerID, x Context) (Q
 func (s *State) quoted(i Instance, x Context) Quote {
 	computer, _ := s.Computer(i.Computer)
 	release, _ := s.Release(i.Release)
-	hour := s.holding(computer.Account, i.Needs, x.At) + s.royalty(i, release, x.At)
-	if i.Shared {
-		hour = 0 // its host holds the partition
-	}
-	return Quote{
+	q := Quote{
 		Reference: Reference(s.Path(i)), Exists: true, Computer: computer.ID, Name: computer.Name, Owner: computer.Account,
 		Publisher: release.Publisher, Release: i.ReleaseName, Needs: i.Needs,
 		OwnerRates: s.Rates(computer.Account, "", x.At), ReleaseRates: s.Rates(release.Publisher, i.ReleaseName, x.At),
-		Hour: hour, At: x.At,
+		Hour: s.hour(i, computer.Account, release, x.At), At: x.At,
 	}
+	if i.Shared {
+		q.Host = s.hostOf(i)
+		q.HostRates = s.PlaceRates(q.Host, i.ReleaseName, x.At)
+	}
+	return q
 }

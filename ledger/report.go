@@ -177,10 +177,17 @@ func (r SupplyReport) decide(s *State, computer Computer, at time.Time) ([]Event
 
 // freed returns the event that ends i: what could give away a secret is
 // forgotten at once, the rest after a while.
-func freed(i Instance, at time.Time) Event {
+func freed(i Instance, at time.Time) Freed {
 	i.Requested, i.State, i.Reason, i.Healthy = InstanceDestroyed, InstanceDestroyed, "", false
 	i.Parameters, i.Connection, i.Ports = nil, nil, nil
 	i.Asked, i.Kept = "", time.Time{}
 	i.Changed = at
-	return Freed{i}
+	return Freed{Instance: i}
+}
+
+// cut is freed for an instance whose computer does not say so.
+func cut(i Instance, at time.Time) Freed {
+	e := freed(i, at)
+	e.Cut = true
+	return e
 }

@@ -365,8 +365,12 @@ func (s *State) changed(x Context, was, now Instance) []Event {
 		now.Healthy = false
 	}
 	computer, ok := s.Computer(was.Computer)
-	if now.Requested == InstanceDestroyed && (!ok || computer.State == ComputerLeft || now.Shared) {
-		return []Event{freed(now, x.At)} // nobody will report it
+	switch {
+	case now.Requested != InstanceDestroyed:
+	case now.Shared:
+		return []Event{freed(now, x.At)} // nobody reports it
+	case !ok || computer.State == ComputerLeft:
+		return []Event{cut(now, x.At)} // nobody will
 	}
 	return []Event{Changed{now}}
 }

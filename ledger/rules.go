@@ -66,7 +66,13 @@ func (s *State) decidable(c Command) error {
 	return s.Proposable(c)
 }
 
-func (SetPrice) rules() uint64    { return RulesOfMoney }
+func (c SetPrice) rules() uint64 {
+	if c.Places {
+		return RulesOfGroups
+	}
+	return RulesOfMoney
+}
+
 func (Pay) rules() uint64         { return RulesOfMoney }
 func (SetLimit) rules() uint64    { return RulesOfMoney }
 func (SetTerms) rules() uint64    { return RulesOfMoney }

@@ -71,7 +71,7 @@ func (c Request) checkShared(s *State) error {
 		return refuse(ErrInvalid, "request %s: scope %.20q: personal or public expected", c.Reference, string(c.Scope))
 	case c.Shared && c.Scope != "":
 		return refuse(ErrInvalid, "request %s: a shared instance holds no others, so it has no scope", c.Reference)
-	case c.Shared && (c.Needs != (Needs{}) || !c.Affinity.IsZero() || c.MaxPrice != 0):
+	case c.Shared && (c.Needs != (Needs{}) || !c.Affinity.IsZero() || c.MaxPrice != 0 && !s.follows(RulesOfGroups)):
 		return refuse(ErrInvalid, "request %s: a shared instance needs nothing of a computer: its host does", c.Reference)
 	}
 	return checkKeep("request "+string(c.Reference), c.Keep)
@@ -88,6 +88,9 @@ func (c Request) share(s *State, now *Instance) (Computer, error) {
 	var tried rejected
 	for host := range s.hosts(now.Account, now.ReleaseName, named) {
 		why := c.unfit(s, host, *now, release)
+		if why == "" && c.MaxPrice != 0 && host.Account != now.Account && priceOf(s.PlaceRates(host.Account, host.ReleaseName, now.Created), Needs{}) > c.MaxPrice {
+			why = "too dear"
+		}
 		if why == "" {
 			if ok, _ := s.places.Meets(string(host.Computer), placement.Want{Filter: filter, Expr: expr}); !ok {
 				why = "on a computer that the filter excludes"

@@ -126,7 +126,7 @@ func (s *State) moneyShelf(id Table) (shelf, error) {
 	case tableWallets:
 		return shelfOf[Wallet]{&s.wallets, s.setWallet, func(k Key) { drop(s, &s.wallets, k) }}, nil
 	case tablePrices:
-		return shelfOf[Price]{&s.prices, s.setPrice, func(k Key) { s.dropPrice(AccountName(k.A), k.B) }}, nil
+		return shelfOf[Price]{&s.prices, s.setPrice, s.dropPrice}, nil
 	case tableCharges:
 		return shelfOf[Charge]{&s.charges, s.setCharge, func(k Key) { s.dropCharge(InstanceID(k.N)) }}, nil
 	case tableMeters:

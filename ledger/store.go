@@ -251,16 +251,16 @@ func (s *State) setEntry(e Entry) { put(s, &s.events, Key{N: e.N}, e) }
 func (s *State) setWallet(w Wallet) { put(s, &s.wallets, Key{A: string(w.Account)}, w) }
 
 func (s *State) setPrice(p Price) {
-	old, _ := put(s, &s.prices, Key{A: string(p.Account), B: p.Release}, p)
+	old, _ := put(s, &s.prices, p.key(), p)
 	if p.Release == "" {
 		s.reprice(old, p)
 	}
 }
 
-func (s *State) dropPrice(account AccountName, release string) {
-	old, ok := drop(s, &s.prices, Key{A: string(account), B: release})
-	if ok && release == "" {
-		s.reprice(old, Price{Account: account})
+func (s *State) dropPrice(k Key) {
+	old, ok := drop(s, &s.prices, k)
+	if ok && old.Release == "" {
+		s.reprice(old, Price{Account: old.Account})
 	}
 }
 
@@ -269,7 +269,7 @@ func (s *State) setCharge(c Charge) {
 	if !replaced {
 		s.tally(c.Payer, Tally{bills: 1})
 	}
-	if replaced && old.Owner == c.Owner && old.Publisher == c.Publisher && len(old.Former) == len(c.Former) {
+	if replaced && old.Owner == c.Owner && old.Publisher == c.Publisher && old.Host == c.Host && len(old.Former) == len(c.Former) {
 		return
 	}
 	if replaced {

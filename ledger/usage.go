@@ -3,6 +3,8 @@ package ledger
 import (
 	"crypto/ed25519"
 	"fmt"
+	"maps"
+	"math/bits"
 	"time"
 )
 
@@ -14,6 +16,25 @@ type Usage struct {
 	Disk    uint64            `cbor:"3,keyasint,omitempty"` // byte-seconds
 	Network uint64            `cbor:"4,keyasint,omitempty"` // bytes, in and out
 	Metrics map[string]uint64 `cbor:"5,keyasint,omitempty"` // what the release's profile has counted
+}
+
+// part returns what was used in the first part of a period, if it was used
+// evenly: nobody knows better.
+func (u Usage) part(of, whole time.Duration) Usage {
+	if whole <= 0 || of >= whole {
+		return u
+	}
+	share := func(n uint64) uint64 {
+		hi, lo := bits.Mul64(n, uint64(max(0, of)))
+		q, _ := bits.Div64(hi, lo, uint64(whole)) // fits: of is less than whole
+		return q
+	}
+	u.Core, u.Memory, u.Disk, u.Network = share(u.Core), share(u.Memory), share(u.Disk), share(u.Network)
+	u.Metrics = maps.Clone(u.Metrics)
+	for name, n := range u.Metrics {
+		u.Metrics[name] = share(n)
+	}
+	return u
 }
 
 // A UsageEntry is the usage of one instance.

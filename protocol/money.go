@@ -63,6 +63,7 @@ type Rates struct {
 type Price struct {
 	Account string         `json:"account"`
 	Release string         `json:"release" doc:"name; empty for the account's computers"`
+	Places  bool           `json:"places,omitempty" doc:"for shared instances inside the account's instances of the release, not for the release"`
 	Rates   Rates          `json:"rates" doc:"in force now"`
 	From    time.Time      `json:"from" doc:"since when"`
 	Next    []PriceVersion `json:"next" doc:"what will be in force later"`
@@ -78,6 +79,7 @@ type PriceVersion struct {
 type PriceInput struct {
 	Account string    `json:"account,omitempty" maxLength:"64" doc:"the caller's if empty; another's for operators"`
 	Release string    `json:"release,omitempty" maxLength:"128" doc:"name of a release that the account has published; empty for its computers"`
+	Places  bool      `json:"places,omitempty" doc:"for shared instances inside the account's instances of the release, whoever published that"`
 	From    time.Time `json:"from,omitzero" doc:"now if missing"`
 	Rates   Rates     `json:"rates"`
 }
@@ -109,12 +111,16 @@ type Bill struct {
 	From         time.Time  `json:"from"`
 	Until        *time.Time `json:"until" doc:"null while it holds its partition"`
 	Billed       time.Time  `json:"billed" doc:"what was used up to here is billed"`
-	Total        string     `json:"total" doc:"what the payer pays: to_owner, to_publisher, to_mesh and former_owners"`
+	Total        string     `json:"total" doc:"what the payer pays: to_owner, to_publisher, to_mesh, former_owners and host"`
 	ToOwner      string     `json:"to_owner" doc:"of the computer, without the fee"`
 
 	// FormerOwners had the computer before. Total has what they earned, the
 	// three beside it do not.
 	FormerOwners []OwnerShare `json:"former_owners,omitempty"`
+
+	// Host is who has the instance inside which a shared one is. Total has what
+	// it earned, the three others do not.
+	Host *HostShare `json:"host,omitempty"`
 
 	ToRelease string `json:"to_publisher"`
 	ToMesh    string `json:"to_mesh" doc:"the fee, of what the owner would get"`
@@ -127,6 +133,13 @@ type Bill struct {
 
 	// Reviews are all of the payer's, the last, which is the one above, last.
 	Reviews []Review `json:"reviews,omitempty"`
+}
+
+// A HostShare is what somebody has earned for a place inside an instance.
+type HostShare struct {
+	Account string `json:"account" doc:"whose instance the host is"`
+	ToHost  string `json:"to_host" doc:"without the fee"`
+	ToMesh  string `json:"to_mesh" doc:"the fee"`
 }
 
 // A Review is what a payer says of a period of a bill.

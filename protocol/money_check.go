@@ -67,6 +67,9 @@ func CheckTerm(text string) error {
 
 // Check refuses what no implementation could accept.
 func (in PriceInput) Check() error {
+	if in.Places && in.Release == "" {
+		return Errorf(ErrInvalid, "price of places: inside instances of which release?")
+	}
 	return cmp.Or(
 		checkWord("price: account", in.Account, maxName, true),
 		checkWord("price: release", in.Release, maxReference, true),

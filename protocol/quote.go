@@ -21,6 +21,11 @@ type Quote struct {
 	OwnerRates     Rates `json:"owner_rates"`
 	PublisherRates Rates `json:"publisher_rates"`
 
+	// Host has the instance inside which a shared one would be, and asks
+	// HostRates for the place.
+	Host      string `json:"host_account,omitempty" doc:"whose instance a shared one would be inside"`
+	HostRates *Rates `json:"host_rates,omitempty" doc:"for the place inside it"`
+
 	Others []Alternative `json:"others" doc:"where it would be if not there, the best first"`
 	At     time.Time     `json:"at"`
 }

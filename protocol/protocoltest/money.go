@@ -27,7 +27,7 @@ func (c *caller) SetPrice(_ context.Context, in protocol.PriceInput) (protocol.P
 	if err = cmp.Or(err, in.Check()); err != nil {
 		return protocol.Price{}, err
 	}
-	if in.Release != "" && account != publisher {
+	if in.Release != "" && !in.Places && account != publisher {
 		return protocol.Price{}, protocol.Errorf(protocol.ErrNotFound, "price of %s: %s has published no release of that name", in.Release, account)
 	}
 	c.mu.Lock()
@@ -38,9 +38,9 @@ func (c *caller) SetPrice(_ context.Context, in protocol.PriceInput) (protocol.P
 	if in.From.Before(c.Now) {
 		return protocol.Price{}, protocol.Errorf(protocol.ErrInvalid, "price: a price cannot begin in the past")
 	}
-	p := c.till.price(account, in.Release)
+	p := c.till.price(account, in.Release, in.Places)
 	if in.From.Equal(c.Now) {
-		*p = protocol.Price{Account: account, Release: in.Release, Rates: in.Rates, From: in.From}
+		*p = protocol.Price{Account: account, Release: in.Release, Places: in.Places, Rates: in.Rates, From: in.From}
 	} else {
 		p.Next = slices.DeleteFunc(p.Next, func(v protocol.PriceVersion) bool { return !v.From.Before(in.From) })
 		p.Next = append(p.Next, protocol.PriceVersion{From: in.From, Rates: in.Rates})

@@ -82,11 +82,11 @@ func (t *till) move(from, to string, sum *big.Rat) {
 }
 
 // price finds a price, or makes one.
-func (t *till) price(account, release string) *protocol.Price {
-	at := slices.IndexFunc(t.prices, func(p protocol.Price) bool { return p.Account == account && p.Release == release })
+func (t *till) price(account, release string, places bool) *protocol.Price {
+	at := slices.IndexFunc(t.prices, func(p protocol.Price) bool { return p.Account == account && p.Release == release && p.Places == places })
 	if at < 0 {
 		at = len(t.prices)
-		t.prices = append(t.prices, protocol.Price{Account: account, Release: release})
+		t.prices = append(t.prices, protocol.Price{Account: account, Release: release, Places: places})
 	}
 	return &t.prices[at]
 }
@@ -94,7 +94,7 @@ func (t *till) price(account, release string) *protocol.Price {
 // rate is what a new instance costs at once, of a computer or of a release.
 func (t *till) rate(release string) *big.Rat {
 	for _, p := range t.prices {
-		if p.Account == publisher && p.Release == release {
+		if p.Account == publisher && p.Release == release && !p.Places {
 			return number(p.Rates.Request)
 		}
 	}

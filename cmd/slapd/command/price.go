@@ -17,8 +17,9 @@ import (
 func priceVerb() *verb {
 	return &verb{
 		name: "price", brief: "what accounts ask for their computers and releases; set a price",
-		about: "Prices are in credits. A row without a release is for the account's computers; one\n" +
-			"without a price is free. A row that begins later is not in force yet.",
+		about: "Prices are in credits. A row without a release is for the account's computers; one with\n" +
+			"places is for shared instances inside the account's instances of the release. What has no\n" +
+			"price is free. A row that begins later is not in force yet.",
 		examples: []string{"slapd price", "slapd price --json", "slapd price set --core-hour 0.02 --memory-gib-hour 0.005"},
 		run: func(ctx context.Context, i *invocation) error {
 			service, err := i.service()
@@ -36,9 +37,9 @@ func priceVerb() *verb {
 }
 
 func printPrices(w io.Writer, prices []protocol.Price) {
-	row(w, "ACCOUNT", "RELEASE", "CORE H", "MEMORY GIB H", "DISK GIB H", "NETWORK GIB", "PARTITION H", "REQUEST", "METRICS", "FROM")
+	row(w, "ACCOUNT", "RELEASE", "FOR", "CORE H", "MEMORY GIB H", "DISK GIB H", "NETWORK GIB", "PARTITION H", "REQUEST", "METRICS", "FROM")
 	one := func(p protocol.Price, r protocol.Rates, from time.Time) {
-		row(w, p.Account, p.Release, r.Core, r.Memory, r.Disk, r.Network, r.Partition, r.Request, pairs(r.Metrics), moment(from))
+		row(w, p.Account, p.Release, priced(p), r.Core, r.Memory, r.Disk, r.Network, r.Partition, r.Request, pairs(r.Metrics), moment(from))
 	}
 	for _, p := range prices {
 		one(p, p.Rates, p.From)
@@ -46,6 +47,17 @@ func printPrices(w io.Writer, prices []protocol.Price) {
 			one(p, v.Rates, v.From)
 		}
 	}
+}
+
+// priced says what a price is for.
+func priced(p protocol.Price) string {
+	switch {
+	case p.Places:
+		return "places inside"
+	case p.Release != "":
+		return "release"
+	}
+	return "computers"
 }
 
 // moment prints a time that matters to the minute, or nothing for none.
@@ -71,10 +83,11 @@ var rateFlags = []struct {
 
 func priceSetVerb() *verb {
 	return &verb{
-		name: "set", args: "[RELEASE]", max: 1, brief: "say what your account asks for its computers, or for a release",
+		name: "set", args: "[RELEASE]", max: 1, brief: "say what your account asks for its computers, a release, or places inside its instances",
 		about: "RELEASE is the name of a release that the account has published; without one, the\n" +
-			"price is for its computers. What is not given is free. A price never begins in the past, and\n" +
-			"replaces those that were to begin later.",
+			"price is for its computers. With --places it is for shared instances inside the account's\n" +
+			"instances of any release: --partition-hour for an hour that a place is held. What is not given\n" +
+			"is free. A price never begins in the past, and replaces those that were to begin later.",
 		options: func() []cli.Flag {
 			var flags []cli.Flag
 			for _, f := range rateFlags {
@@ -82,6 +95,7 @@ func priceSetVerb() *verb {
 			}
 			return append(flags,
 				&cli.StringSliceFlag{Name: "metric", Usage: "`NAME=CREDITS` for a unit of what the release counts; may be repeated"},
+				&cli.BoolFlag{Name: "places", Usage: "for places inside the account's instances of RELEASE"},
 				&cli.StringFlag{Name: "from", Usage: "begin at `TIME`, such as 2027-01-31T12:00:00Z, or +24h or +7d from now; now, if not given"},
 				&cli.StringFlag{Name: "account", Usage: "of `ACCOUNT`: a project of yours, or any for operators"},
 			)
@@ -89,6 +103,7 @@ func priceSetVerb() *verb {
 		examples: []string{
 			"slapd price set --core-hour 0.02 --memory-gib-hour 0.005 --partition-hour 0.001",
 			"slapd price set my-release --request 0.50 --metric mails=0.0001 --from +7d",
+			"slapd price set mariadb --places --partition-hour 0.0005",
 			"slapd price set --core-hour 0",
 		},
 		run: func(ctx context.Context, i *invocation) error {
@@ -110,7 +125,7 @@ func priceSetVerb() *verb {
 }
 
 func (i *invocation) priceInput() (in protocol.PriceInput, err error) {
-	in.Account = i.String("account")
+	in.Account, in.Places = i.String("account"), i.Bool("places")
 	if len(i.args) == 1 {
 		in.Release = i.args[0]
 	}

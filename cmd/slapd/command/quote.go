@@ -53,6 +53,9 @@ func printQuote(w io.Writer, q protocol.Quote) {
 	row(w, "set aside", q.SetAside)
 	row(w, "rates of owner", describeRates(q.OwnerRates))
 	row(w, "rates of publisher", describeRates(q.PublisherRates))
+	if q.HostRates != nil {
+		row(w, "rates of host", describeRates(*q.HostRates)+", to "+printable(q.Host))
+	}
 	for n, o := range q.Others {
 		row(w, fmt.Sprint("otherwise ", n+1), fmt.Sprintf("%s (%s), %s an hour", o.ComputerName, o.Computer, o.PriceHour))
 	}

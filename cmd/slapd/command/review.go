@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -13,9 +14,11 @@ import (
 
 func reviewVerb() *verb {
 	return &verb{
-		name: "review", args: "REFERENCE accepted|disputed", min: 2, max: 2, brief: "accept or dispute what was billed for an instance",
-		about: "All that is billed up to now is meant, or what was used up to the end of --through. The\n" +
-			"verdict is kept in the ledger and moves no money: a correction is a payment.",
+		name: "review", args: "[REFERENCE [accepted|disputed]]", max: 2, brief: "accept or dispute what was billed for an instance; what was said of bills",
+		about: "Without a verdict it lists what was said: of all bills that the account pays or earns from,\n" +
+			"or of that of one instance. With one, all that is billed up to now is meant, or what was\n" +
+			"used up to the end of --through. The verdict is kept in the ledger and moves no money: a\n" +
+			"correction is a payment.",
 		options: func() []cli.Flag {
 			return []cli.Flag{
 				&cli.StringFlag{Name: "from", Usage: "only usage from `TIME` on, or from the beginning of a day, month or year"},
@@ -24,8 +27,11 @@ func reviewVerb() *verb {
 				accountFlag(),
 			}
 		},
-		examples: []string{"slapd review db1 accepted", "slapd review db1 disputed --note 'it was down on Sunday'", "slapd review db1 accepted --through 2026-10", "slapd review db1 disputed --from 2026-10-04 --through 2026-10-04"},
+		examples: []string{"slapd review", "slapd review db1", "slapd review db1 accepted", "slapd review db1 disputed --note 'it was down on Sunday'", "slapd review db1 accepted --through 2026-10", "slapd review db1 disputed --from 2026-10-04 --through 2026-10-04"},
 		run: func(ctx context.Context, i *invocation) error {
+			if len(i.args) < 2 {
+				return i.reviews(ctx)
+			}
 			in := protocol.ReviewInput{
 				Account: i.String("account"), Reference: i.args[0], Verdict: i.args[1], Note: i.String("note"),
 			}
@@ -58,6 +64,54 @@ func reviewVerb() *verb {
 			})
 		},
 	}
+}
+
+// reviews prints what was said of the account's bills, or of one of them.
+func (i *invocation) reviews(ctx context.Context) error {
+	for _, flag := range []string{"from", "through", "note"} {
+		if i.IsSet(flag) {
+			return usagef("--%s says something of a bill: accepted or disputed is missing", flag)
+		}
+	}
+	service, err := i.service()
+	if err != nil {
+		return err
+	}
+	s, err := service.Statement(ctx, i.String("account"))
+	if err != nil {
+		return err
+	}
+	bills := slices.Concat(s.Pays, s.Earns)
+	if len(i.args) == 1 {
+		bills = slices.DeleteFunc(bills, func(b protocol.Bill) bool { return b.Reference != i.args[0] && b.Instance != i.args[0] })
+		if len(bills) == 0 {
+			return fmt.Errorf("%s: %s has no bill of it: see \"slapd statement\"", i.args[0], s.Account)
+		}
+	}
+	bills = slices.DeleteFunc(bills, func(b protocol.Bill) bool { return b.Verdict == "" })
+	out := make([]reviewedBill, 0, len(bills))
+	for n, b := range bills {
+		if len(b.Reviews) == 0 && b.Through != nil { // an older peer, or one review from before rules 4
+			b.Reviews = []protocol.Review{{Verdict: b.Verdict, From: b.From, Through: *b.Through, Note: b.Note}}
+			bills[n] = b
+		}
+		out = append(out, reviewedBill{b.Instance, b.Reference, b.Payer, b.Reviews})
+	}
+	return i.show(out, func(w io.Writer) {
+		if len(bills) == 0 {
+			fmt.Fprintln(w, "nothing was said of a bill")
+			return
+		}
+		printReviews(w, bills)
+	})
+}
+
+// A reviewedBill is what a payer said of a bill.
+type reviewedBill struct {
+	Instance  string            `json:"instance"`
+	Reference string            `json:"reference"`
+	Payer     string            `json:"payer"`
+	Reviews   []protocol.Review `json:"reviews"`
 }
 
 // bound reads a flag: a time, or the end or the beginning of what the calendar

@@ -50,33 +50,36 @@ func (i *invocation) printStatement(w io.Writer, s protocol.Statement) {
 	}
 	if len(s.Earns) > 0 {
 		fmt.Fprintln(w)
-		row(w, "EARNS FROM", "PAYER", "RELEASE", "COMPUTER", "NAME", "FROM", "UNTIL", "BILLED TO", "TO OWNER", "TO PUBLISHER", "FEE", "VERDICT", "NOTE")
+		row(w, "EARNS FROM", "PAYER", "RELEASE", "COMPUTER", "NAME", "FROM", "UNTIL", "BILLED TO", "TO OWNER", "TO PUBLISHER", "TO HOST", "FEE", "VERDICT", "NOTE")
 		for _, b := range s.Earns {
+			host := protocol.HostShare{}
+			if b.Host != nil {
+				host = *b.Host
+			}
+			fees := []string{share(b.ToMesh, b.Owner, s.Account), share(host.ToMesh, host.Account, s.Account)}
 			row(w, b.Reference, b.Payer, b.Release, b.Computer, b.ComputerName, moment(b.From), ended(b.Until), moment(b.Billed),
-				share(b.ToOwner, b.Owner, s.Account), share(b.ToRelease, b.Publisher, s.Account), share(b.ToMesh, b.Owner, s.Account), verdict(b), b.Note)
+				share(b.ToOwner, b.Owner, s.Account), share(b.ToRelease, b.Publisher, s.Account), share(host.ToHost, host.Account, s.Account),
+				strings.Trim(strings.Join(fees, " + "), " +"), verdict(b), b.Note)
 			for _, f := range b.FormerOwners {
 				if f.Owner == s.Account {
-					row(w, b.Reference, b.Payer, b.Release, b.Computer, b.ComputerName, moment(b.From), moment(f.Until), moment(b.Billed), f.ToOwner, "", f.ToMesh, verdict(b), b.Note)
+					row(w, b.Reference, b.Payer, b.Release, b.Computer, b.ComputerName, moment(b.From), moment(f.Until), moment(b.Billed), f.ToOwner, "", "", f.ToMesh, verdict(b), b.Note)
 				}
 			}
 		}
 	}
 	bills := slices.Concat(s.Pays, s.Earns)
 	printUsed(w, bills)
-	printReviews(w, bills)
+	several := slices.DeleteFunc(bills, func(b protocol.Bill) bool { return len(b.Reviews) < 2 }) // one is beside its bill
+	if len(several) > 0 {
+		fmt.Fprintln(w)
+		printReviews(w, several)
+	}
 }
 
-// printReviews prints all that payers said, of the bills of which they said
-// several things.
+// printReviews prints all that payers said of bills.
 func printReviews(w io.Writer, bills []protocol.Bill) {
-	begun := false
-	for _, b := range bills {
-		if len(b.Reviews) < 2 {
-			continue
-		}
-		if !begun {
-			begun = true
-			fmt.Fprintln(w)
+	for n, b := range bills {
+		if n == 0 {
 			row(w, "REVIEW OF", "PAYER", "FROM", "THROUGH", "VERDICT", "SAID", "NOTE")
 		}
 		for _, r := range b.Reviews {

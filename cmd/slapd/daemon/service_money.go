@@ -37,16 +37,16 @@ func (s *service) SetPrice(ctx context.Context, in protocol.PriceInput) (protoco
 	if err != nil {
 		return protocol.Price{}, err
 	}
-	v, err := s.propose(ctx, ledger.SetPrice{Account: account, Release: in.Release, From: in.From, Rates: rates})
+	v, err := s.propose(ctx, ledger.SetPrice{Account: account, Release: in.Release, From: in.From, Rates: rates, Places: in.Places})
 	if err != nil {
 		return protocol.Price{}, err
 	}
 	for p := range v.Prices() {
-		if p.Account == account && p.Release == in.Release {
+		if p.Account == account && p.Release == in.Release && p.Places == in.Places {
 			return wirePrice(p, s.cfg.Clock()), nil
 		}
 	}
-	return protocol.Price{Account: string(account), Release: in.Release, Rates: wireRates(book.Rates{})}, nil
+	return protocol.Price{Account: string(account), Release: in.Release, Places: in.Places, Rates: wireRates(book.Rates{})}, nil
 }
 
 // Statement implements [protocol.Money].
@@ -204,7 +204,7 @@ func shortDuration(d time.Duration) string {
 }
 
 func wirePrice(p ledger.Price, now time.Time) protocol.Price {
-	out := protocol.Price{Account: string(p.Account), Release: p.Release, Rates: wireRates(p.List.At(now)), Next: []protocol.PriceVersion{}}
+	out := protocol.Price{Account: string(p.Account), Release: p.Release, Places: p.Places, Rates: wireRates(p.List.At(now)), Next: []protocol.PriceVersion{}}
 	for _, version := range p.List {
 		if version.From.After(now) {
 			out.Next = append(out.Next, protocol.PriceVersion{From: version.From, Rates: wireRates(version.Rates)})
@@ -279,6 +279,9 @@ func wireBill(v *ledger.State, c ledger.Charge) protocol.Bill {
 		out.FormerOwners = append(out.FormerOwners, protocol.OwnerShare{
 			Owner: string(f.Owner), Until: f.Until, ToOwner: (f.ToOwner - f.ToMesh).String(), ToMesh: f.ToMesh.String(),
 		})
+	}
+	if c.Host != "" {
+		out.Host = &protocol.HostShare{Account: string(c.Host), ToHost: (c.ToHost - c.HostFee).String(), ToMesh: c.HostFee.String()}
 	}
 	if !c.Open() {
 		out.Until = &c.Until

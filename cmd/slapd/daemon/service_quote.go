@@ -27,6 +27,10 @@ func wireQuote(q ledger.Quote) protocol.Quote {
 		Needs: wireNeeds(q.Needs), PriceHour: q.Hour.String(), AtOnce: q.Due.String(), SetAside: q.SetAside.String(),
 		OwnerRates: wireRates(q.OwnerRates), PublisherRates: wireRates(q.ReleaseRates), At: q.At,
 	}
+	if q.Host != "" {
+		rates := wireRates(q.HostRates)
+		out.Host, out.HostRates = string(q.Host), &rates
+	}
 	for _, o := range q.Others {
 		out.Others = append(out.Others, protocol.Alternative{Computer: string(o.Computer), ComputerName: o.Name, PriceHour: o.Hour.String()})
 	}

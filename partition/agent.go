@@ -20,6 +20,10 @@ type Config struct {
 	Reporter Reporter // required
 	Host     Host     // required
 
+	// Requester asks for the instances that those here need. Without one they
+	// cannot have any.
+	Requester Requester
+
 	Clock func() time.Time // required
 	Log   *slog.Logger     // default: nothing
 
@@ -173,9 +177,13 @@ func (a *Agent) begin(ctx context.Context, step Step) {
 		return
 	}
 	key, order := a.mark(step)
-	if b, ok := step.(Build); ok {
-		b.Progress = a.progress(b.Release)
-		step = b
+	switch s := step.(type) {
+	case Build:
+		s.Progress = a.progress(s.Release)
+		step = s
+	case Ask:
+		s.requester = cmp.Or(a.cfg.Requester, Requester(nobody{}))
+		step = s
 	}
 	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
@@ -208,6 +216,11 @@ func (a *Agent) mark(step Step) (key string, order uint64) {
 		place.Instance, place.Busy = s.Instance.ID, true // from now on there may be something to destroy
 		a.have.Places[s.Instance.Partition] = place
 		return fmt.Sprint(s.Instance.Partition), s.Instance.Order()
+	case Ask:
+		place := a.have.Places[s.Instance.Partition]
+		place.Asking = true
+		a.have.Places[s.Instance.Partition] = place
+		return fmt.Sprint("ask ", s.Instance.Partition), s.Instance.Order()
 	case Stop:
 		return a.markPlace(s.Partition)
 	case Destroy:

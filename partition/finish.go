@@ -28,6 +28,8 @@ func (a *Agent) finish(e ending) {
 		a.finishRelease(s.Release, "", e)
 	case Start:
 		a.finishStart(s, e)
+	case Ask:
+		a.finishAsk(s, e)
 	case Stop:
 		a.finishStop(s, e)
 	case Destroy:
@@ -59,6 +61,7 @@ func (a *Agent) finishStart(s Start, e ending) {
 		place.Generation = s.Instance.Generation
 		place.Spec, place.Connection, place.Ports = e.result.Spec, e.result.Connection, e.result.Ports
 		place.Shared = e.result.Shared
+		place.Requests, place.Lacks = e.result.Requests, lacking(e.result.Requests, s.Children)
 		place.Trial = Trial{}
 	}
 	a.have.Places[n] = place

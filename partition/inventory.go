@@ -48,6 +48,15 @@ type Place struct {
 	// release serves none.
 	Shared map[ledger.InstanceID]release.Served
 
+	// Requests are the instances that it needs, as Applied came to, and Lacks
+	// those of them that had published nothing then. Asking says that they are
+	// being requested; Asked is when that succeeded last.
+	Requests []release.Request
+	Lacks    []string
+	Asking   bool
+	Asked    time.Time
+	Ask      Trial
+
 	Busy  bool // a step is under way
 	Trial Trial
 	Lost  time.Time // since when nobody wants it; zero if somebody does

@@ -30,6 +30,7 @@ type Result struct {
 	Ports      map[string]uint16
 	Metrics    []release.Metric                     // what is to be counted of the instance
 	Shared     map[ledger.InstanceID]release.Served // nil if the release serves none
+	Requests   []release.Request                    // the instances that it needs
 }
 
 // Build makes the tree of a release.
@@ -53,6 +54,7 @@ type Start struct {
 	Tree     string
 	Shared   []ledger.Instance   // inside it
 	Gone     []ledger.InstanceID // that were, and were destroyed lately
+	Children []ledger.Instance   // that it requested
 }
 
 // Stop ends what runs in a partition. Its data stays.
@@ -173,13 +175,17 @@ func (p *planner) planStart(i ledger.Instance, place Place) {
 		return
 	}
 	profile, ok := p.w.Profiles[i.Release]
-	if !ok || place.Running && place.Applied == i.Order() {
+	if !ok {
+		return
+	}
+	if place.Running && place.Applied == i.Order() {
+		p.planAsk(i, place)
 		return
 	}
 	if place.Trial.Permanent && place.Trial.For == i.Order() {
 		return
 	}
-	s := Start{Instance: i, Profile: profile, Tree: shelf.Tree}
+	s := Start{Instance: i, Profile: profile, Tree: shelf.Tree, Children: p.w.childrenOf(i.ID)}
 	for _, shared := range p.w.Shared {
 		if shared.Host == i.ID {
 			s.Shared = append(s.Shared, shared)
@@ -255,6 +261,9 @@ func NextLook(have Inventory, now time.Time) time.Time {
 	}
 	for _, place := range have.Places {
 		at(place.Trial.Next)
+		for _, t := range place.nextAsk() {
+			at(t)
+		}
 		if place.Running && !place.Lost.IsZero() {
 			at(place.Lost.Add(orphanGrace))
 		}

@@ -83,6 +83,8 @@ func reportStarted(r *ledger.InstanceReport, i ledger.Instance, w Wanted, have I
 	case place.Instance != i.ID || !place.Running || place.Applied != i.Order() && place.Generation != i.Generation ||
 		place.Status == nil || place.Status.Spec != place.Spec:
 		r.State = ledger.InstanceStarting
+	case len(place.Lacks) > 0:
+		reportWaiting(r, place, w.childrenOf(i.ID))
 	default:
 		reportStatus(r, place)
 	}

@@ -31,14 +31,16 @@ type Wanted struct {
 	Instances []ledger.Instance   // that hold a partition here, at most one each
 	Shared    []ledger.Instance   // that are inside one of those
 	Gone      []ledger.Instance   // that were, and were destroyed lately
+	Children  []ledger.Instance   // that those here requested, wherever they are
 	Ended     []ledger.InstanceID // that were destroyed lately, as the ledger says
 	Supplies  []ledger.Supply
+	Versions  map[ledger.ReleaseDigest]string // of what Children run
 	Profiles  map[ledger.ReleaseDigest][]byte // of the above, as far as they are here
 }
 
 // WantedOf returns what a state of the ledger wants of a computer.
 func WantedOf(s *ledger.State, computer ledger.ComputerID) Wanted {
-	w := Wanted{Profiles: make(map[ledger.ReleaseDigest][]byte)}
+	w := Wanted{Profiles: make(map[ledger.ReleaseDigest][]byte), Versions: make(map[ledger.ReleaseDigest]string)}
 	need := func(d ledger.ReleaseDigest) {
 		if p, ok := s.Profile(d); ok {
 			w.Profiles[d] = p
@@ -49,6 +51,12 @@ func WantedOf(s *ledger.State, computer ledger.ComputerID) Wanted {
 		need(i.Release)
 		w.Shared = slices.AppendSeq(w.Shared, s.SharedOn(i.ID))
 		w.Gone = slices.AppendSeq(w.Gone, s.GoneFrom(i.ID))
+		for c := range s.Children(i.ID) {
+			if !c.Settled() {
+				r, _ := s.Release(c.Release)
+				w.Children, w.Versions[c.Release] = append(w.Children, c), r.Version
+			}
+		}
 	}
 	for i := range s.EndedOn(computer) {
 		w.Ended = append(w.Ended, i.ID)

@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"protocol/protocoltest": {"protocol"},
 	"protocol/rest":         {"ledger", "protocol"},
 	"protocol/client":       {"ledger", "protocol"},
-	"cmd/slapd":             {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/build", "partition/release", "partition/supervisor"},
+	"cmd/slapd":             {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/build", "partition/catalog", "partition/release", "partition/supervisor"},
 	"cmd/slapd/command":     {"ledger", "ledger/journal", "protocol", "protocol/client"},
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
+	"github.com/slapmesh/slapmesh/partition/catalog"
 	"github.com/slapmesh/slapmesh/partition/release"
 )
 
@@ -45,7 +46,7 @@ func (profiles) Check(path, instanceType string, parameters map[string]json.RawM
 		types = []string{instanceType}
 	}
 	for _, t := range types {
-		desired, err := r.Evaluate(release.Input{
+		desired, err := catalog.Rehearse(r, release.Input{
 			Type: t, Parameters: parameters, Reference: "check", Address: netip.MustParseAddr("127.64.0.1"),
 			Secret: func(name string) string { return "secret" + strings.ReplaceAll(name, "-", "") },
 		})
@@ -62,6 +63,7 @@ func preview(instanceType string, d release.Desired) command.ProfilePreview {
 	return command.ProfilePreview{
 		Type:      instanceType,
 		Files:     names(d.Files, func(f release.File) string { return f.Path }),
+		Requests:  names(d.Requests, func(r release.Request) string { return r.Reference + "=" + r.Release }),
 		Steps:     names(d.Once, func(s release.Step) string { return s.Name }),
 		Services:  names(d.Services, func(s release.Service) string { return s.Name }),
 		Ports:     d.Ports,

@@ -12,7 +12,7 @@ import (
 	"github.com/slapmesh/slapmesh/partition/release"
 )
 
-//go:embed apache haproxy mariadb memcached nginx postgresql redis
+//go:embed apache haproxy mariadb memcached nginx postgresql redis wordpress
 var folders embed.FS
 
 // An Item is one profile of the catalogue.

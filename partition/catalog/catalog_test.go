@@ -23,7 +23,7 @@ func TestItems(t *testing.T) {
 	for _, item := range catalog.Items() {
 		r := item.Release
 		t.Run(r.Name, func(t *testing.T) {
-			d, err := r.Evaluate(input())
+			d, err := catalog.Rehearse(r, input())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,4 +115,5 @@ func Example() {
 	// nginx 1.22 [nginx]
 	// postgresql 15 [postgresql-15 postgresql-client-15]
 	// redis 7.0 [redis-server redis-tools]
+	// wordpress 6.1 [wordpress wordpress-theme-twentytwentythree apache2-bin libapache2-mod-php8.2 php8.2-cli php8.2-curl php8.2-gd php8.2-mbstring php8.2-mysql php8.2-opcache php8.2-xml php8.2-zip media-types ca-certificates]
 }

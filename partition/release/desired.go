@@ -34,6 +34,10 @@ type Input struct {
 	// those that were there and were destroyed lately. By number.
 	Shared []Shared
 	Gone   []uint64
+
+	// Children are the instances that this one requested, by the name that it
+	// gave them.
+	Children map[string]Child
 }
 
 // A Desired is what an instance should be. Paths are relative to the
@@ -49,6 +53,7 @@ type Desired struct {
 	Published map[string]string // the connection parameters
 	Ports     map[string]uint16 // those of all services, by name
 	Shared    map[uint64]Served `cbor:",omitempty"` // by number; nil if the release serves none
+	Requests  []Request         `cbor:",omitempty"` // the instances that it needs
 }
 
 // A Dir is a folder that is there before anything runs, and that is kept.

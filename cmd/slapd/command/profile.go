@@ -43,6 +43,7 @@ type ProfilePreview struct {
 	Type      string            `json:"type"`
 	Files     []string          `json:"files"`
 	Steps     []string          `json:"steps"`
+	Requests  []string          `json:"requests"`
 	Services  []string          `json:"services"`
 	Ports     map[string]uint16 `json:"ports"`
 	Promises  []string          `json:"promises"`
@@ -120,6 +121,7 @@ func printReport(w io.Writer, r ProfileReport) {
 			names []string
 		}{
 			{"files", p.Files},
+			{"requests", p.Requests},
 			{"steps", p.Steps},
 			{"services", p.Services},
 			{"ports", []string{pairs(p.Ports)}},

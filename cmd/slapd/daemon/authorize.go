@@ -68,17 +68,35 @@ func published(v *ledger.State, computer ledger.ComputerID, to netip.AddrPort) (
 // mayReach refuses all but the address of an instance of the computer, on a
 // port that it published, for peers of the account whose it is, of those who
 // may do more than look in that project, of those who have a shared instance
-// inside, and for operators.
+// inside, for the computer of what requested it, and for operators.
 func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, to netip.AddrPort) error {
 	i, err := published(v, computer, to)
 	if err != nil {
 		return err
 	}
 	p, ok := v.Peer(ledger.PeerID(peer))
-	if !ok || p.Revoked || p.Account != i.Account && !p.Operator && !uses(v, p.Account, i.Account) && !sharesIn(v, i, p.Account) {
+	if !ok || p.Revoked || p.Account != i.Account && !p.Operator && !uses(v, p.Account, i.Account) && !sharesIn(v, i, p.Account) && !requests(v, p.ID, i) {
 		return fmt.Errorf("peer %s is not of account %s", peer.Short(), i.Account)
 	}
 	return nil
+}
+
+// requests reports whether the instance that requested i, or one that is
+// shared inside i, is on the computer of a peer.
+func requests(v *ledger.State, peer ledger.PeerID, i ledger.Instance) bool {
+	on := func(id ledger.InstanceID) bool {
+		parent, ok := v.Instance(id)
+		return id != 0 && ok && parent.Computer == ledger.ComputerID(peer) && !parent.Settled()
+	}
+	if on(i.Parent) {
+		return true
+	}
+	for s := range v.SharedOn(i.ID) {
+		if s.Requested == ledger.InstanceStarted && on(s.Parent) {
+			return true
+		}
+	}
+	return false
 }
 
 // sharesIn reports whether an account, or a project in which it may do more

@@ -10,6 +10,8 @@ import (
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/ledger/remote"
 	"github.com/slapmesh/slapmesh/partition"
+	"github.com/slapmesh/slapmesh/partition/release"
+	"github.com/slapmesh/slapmesh/protocol"
 )
 
 // A computer is this peer as the partition agent sees it: the ledger says
@@ -82,6 +84,21 @@ func (c *computer) Report(ctx context.Context, r ledger.Report) error {
 	return err
 }
 
+// Request asks for what an instance of this computer needs, in the name of
+// this peer: the ledger lets it ask for those that run here.
+func (c *computer) Request(ctx context.Context, parent ledger.Instance, r release.Request) error {
+	s := &service{c.Daemon, caller{principal: ledger.AsPeer(ledger.PeerID(c.self))}}
+	in := protocol.RequestInput{
+		Release: r.Release, Reference: r.Reference, Parent: parent.ID.String(), Account: string(parent.Account),
+		Type: r.Type, Parameters: r.Parameters, Filter: r.Filter,
+	}
+	if r.Shared {
+		in.Shared = &r.Shared
+	}
+	_, err := s.Request(ctx, in)
+	return err
+}
+
 // openComputer opens the partitions of this computer.
 func (d *Daemon) openComputer(ctx context.Context) error {
 	host := d.cfg.Host
@@ -107,7 +124,7 @@ func (d *Daemon) openComputer(ctx context.Context) error {
 	}
 	var err error
 	d.agent, err = partition.NewAgent(partition.Config{
-		Source: c, Reporter: c, Host: host, Clock: d.cfg.Clock, Log: d.log.With("part", "partitions"),
+		Source: c, Reporter: c, Host: host, Requester: c, Clock: d.cfg.Clock, Log: d.log.With("part", "partitions"),
 	})
 	if err != nil {
 		return err

@@ -45,7 +45,8 @@ func (d *Daemon) countTunnel(address netip.AddrPort) *atomic.Uint64 {
 }
 
 // runTunnels keeps a listener on the address of every instance of this peer's
-// account, and of the projects in which that may do more than look, that runs on another computer, so that a URL works here as well.
+// account, and of the projects in which that may do more than look, that runs on another computer, so that a URL works here as well. So
+// it does for those that an instance of this computer requested.
 func (d *Daemon) runTunnels(ctx context.Context) error {
 	changed, stop := d.books.Subscribe(ledger.TopicAll())
 	defer stop()
@@ -93,16 +94,24 @@ func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service 
 		}
 	}
 	var out []tunnel.Service
+	add := func(i ledger.Instance) {
+		computer, _ := v.Computer(i.Computer)
+		near := computer.ID == ledger.ComputerID(self) || host != "" && computer.Host == host
+		if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
+			return
+		}
+		for _, port := range i.Ports {
+			out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
+		}
+	}
 	for _, account := range accounts {
 		for i := range v.Instances(account) {
-			computer, _ := v.Computer(i.Computer)
-			near := computer.ID == ledger.ComputerID(self) || host != "" && computer.Host == host
-			if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
-				continue
-			}
-			for _, port := range i.Ports {
-				out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
-			}
+			add(i)
+		}
+	}
+	for parent := range v.InstancesOn(ledger.ComputerID(self)) {
+		for i := range v.Children(parent.ID) {
+			add(i)
 		}
 	}
 	slices.SortFunc(out, func(a, b tunnel.Service) int { return a.Address.Compare(b.Address) })

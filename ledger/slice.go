@@ -81,9 +81,9 @@ type Frame struct {
 // A slice has what everybody may know: the mesh, its accounts, who belongs to
 // which project (a computer must know whom to let in to an instance), peers,
 // computers and releases. Of tokens, supplies, instances and money it has
-// those of the viewer's account, projects and computer, and an outline of the
-// instances that one on that computer requested; and of profiles those that
-// its computer is to have. The digest of a token admits whoever knows
+// those of the viewer's account, projects and computer, an outline of the
+// instances that one on that computer requested, and where those are that one on
+// that computer may reach; and of profiles those that its computer is to have. The digest of a token admits whoever knows
 // it, so it stays with the voters, but for user tokens that can do no more
 // than the viewer; so do the secrets of an instance, where the viewer may
 // only look.
@@ -110,6 +110,8 @@ func (s *State) sees(v Viewer, value any) (any, bool) {
 			return r, true
 		case r.Computer == ComputerID(v.Peer) || s.requestedFrom(r, ComputerID(v.Peer)):
 			return r.Outline(), true
+		case !v.of(r.Account) && s.Near(ComputerID(v.Peer), r):
+			return r.Sight(), true
 		}
 		return r.WithoutSecrets(), v.of(r.Account)
 	case Supply, Wallet, Charge, Meter:

@@ -184,6 +184,7 @@ func supplyKey(id ComputerID, d ReleaseDigest) Key { return Key{A: string(id), B
 func (s *State) setInstance(i Instance) {
 	old, replaced := put(s, &s.instances, Key{N: uint64(i.ID)}, i)
 	s.relink(old, i)
+	s.renear(old, i)
 	s.respread(old, i)
 	if !replaced {
 		s.tally(i.Account, i.tally())
@@ -222,6 +223,7 @@ func (s *State) dropInstance(id InstanceID) {
 		s.tally(old.Account, old.tally().minus())
 		s.respread(old, Instance{})
 		s.unlink(old)
+		s.renear(old, Instance{})
 		s.unindexInstance(old)
 	}
 }

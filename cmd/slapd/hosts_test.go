@@ -88,6 +88,50 @@ func TestInstanceIsUsedFromAnotherHost(t *testing.T) {
 	})
 }
 
+// Instances of one project reach one another by their URLs, on computers of
+// different owners too; when the last one there is gone, so is the way.
+func TestInstancesReachOneAnother(t *testing.T) {
+	t.Parallel()
+	left, right := twoHosts(t)
+	w := newWorld(t, left)
+	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()
+	ann := w.startIn(right, "ann", "join", "10.7.0.1:7527", "--listen", "10.7.0.2:7527",
+		"--token", a.token(protocol.TokenInput{Account: "ann", Role: protocol.RoleComputer})).up()
+	a.sees(2)
+	if _, err := ann.SetComputer(t.Context(), protocol.ComputerInput{Computer: "ann", Scope: "public"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.CreateProject(t.Context(), protocol.ProjectInput{Project: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	started := func(reference, computer string) protocol.Instance {
+		a.ask(protocol.RequestInput{Account: "acme", Reference: reference, Release: "memcached", Filter: map[string]string{"computer": computer}})
+		i, err := protocol.Wait(t.Context(), a, protocol.Ref{Reference: reference, Account: "acme"}, nil)
+		if err != nil {
+			t.Fatalf("%s: %v (state %s: %s)", reference, err, i.State, i.Reason)
+		}
+		return i
+	}
+	db := started("db", "a")
+	reaches := func(from *network, i protocol.Instance, want bool) error {
+		answer, err := from.talk(hostOf(t, i), "END", "get greeting")
+		if want && err == nil && answer == "END" || !want && errors.Is(err, syscall.ECONNREFUSED) {
+			return nil
+		}
+		return fmt.Errorf("%w: %q", err, answer)
+	}
+	if err := reaches(right, db, false); err != nil {
+		t.Errorf("before anything of acme runs there: %v", err)
+	}
+	web := started("web", "ann")
+	w.until("it is reached from an instance of its project", func() error { return reaches(right, db, true) })
+	w.until("so it is the other way", func() error { return reaches(left, web, true) })
+	if _, err := a.SetState(t.Context(), protocol.Ref{Reference: "web", Account: "acme"}, protocol.RequestDestroyed); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the way is gone", func() error { return reaches(right, db, false) })
+}
+
 // twoHosts makes two networks and a cable between them.
 func twoHosts(t *testing.T) (left, right *network) {
 	t.Helper()

@@ -301,3 +301,44 @@ func TestMembersPeer(t *testing.T) {
 		}
 	})
 }
+
+// TestInstancesReach: computers that have instances of one project reach what
+// those publish, and no other; with the last one that ends.
+func TestInstancesReach(t *testing.T) {
+	p := newPage(t, "ann", "bob", "zoe")
+	r := p.publish("op", "x", "1", "x")
+	p.write(ledger.AsPeer("ann"), ledger.CreateProject{Name: "acme"})
+	for _, computer := range []ledger.PeerID{"ann", "bob", "zoe"} {
+		p.write(ledger.AsPeer(computer), ledger.Offer{Partitions: 5, Name: string(computer), Scope: ledger.ScopePublic})
+	}
+	started := func(account ledger.AccountName, reference ledger.Reference, computer ledger.ComputerID) netip.AddrPort {
+		t.Helper()
+		p.write(ledger.AsPeer("ann"), ledger.Request{Account: account, Reference: reference, Release: r, Filter: map[string]string{"computer": string(computer)}})
+		i, _ := p.InstanceByReference(account, reference)
+		p.write(ledger.AsPeer(ledger.PeerID(computer)), ledger.Report{Instances: []ledger.InstanceReport{{
+			ID: i.ID, Generation: i.Generation, State: ledger.InstanceStarted, Ports: map[string]uint16{"x": 1000},
+		}}})
+		return netip.AddrPortFrom(i.Address, 1000)
+	}
+	db := started("acme", "db", "ann")
+	started("peer-ann", "own", "bob") // of a user, not of a tree with others
+	check := func(when, who string, may bool) {
+		t.Helper()
+		if err := mayReach(p.State, "ann", mesh.PeerID(who), db); (err == nil) != may {
+			t.Errorf("%s, %s reaches it: %v, want %v", when, who, err, may)
+		}
+		listens := strings.Contains(fmt.Sprint(tunnels(p.State, ledger.PeerID(who), "elsewhere")), db.String())
+		if listens != may {
+			t.Errorf("%s, %s listens: %v, want %v", when, who, listens, may)
+		}
+	}
+	check("before", "bob", false)
+	check("before", "zoe", false)
+	started("acme", "web", "bob")
+	check("with an instance of the project", "bob", true)
+	check("with none", "zoe", false)
+	p.write(ledger.AsPeer("ann"), ledger.SetState{Account: "acme", Reference: "web", State: ledger.InstanceDestroyed})
+	i, _ := p.InstanceByReference("acme", "web")
+	p.write(ledger.AsPeer("bob"), ledger.Report{Instances: []ledger.InstanceReport{{ID: i.ID, Generation: i.Generation, State: ledger.InstanceDestroyed}}})
+	check("afterwards", "bob", false)
+}

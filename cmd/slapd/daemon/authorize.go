@@ -68,31 +68,31 @@ func published(v *ledger.State, computer ledger.ComputerID, to netip.AddrPort) (
 // mayReach refuses all but the address of an instance of the computer, on a
 // port that it published, for peers of the account whose it is, of those who
 // may do more than look in that project, of those who have a shared instance
-// inside, for the computer of what requested it, and for operators.
+// inside, for operators, and for computers that have an instance of the same
+// tree or project.
 func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, to netip.AddrPort) error {
 	i, err := published(v, computer, to)
 	if err != nil {
 		return err
 	}
 	p, ok := v.Peer(ledger.PeerID(peer))
-	if !ok || p.Revoked || p.Account != i.Account && !p.Operator && !uses(v, p.Account, i.Account) && !sharesIn(v, i, p.Account) && !requests(v, p.ID, i) {
-		return fmt.Errorf("peer %s is not of account %s", peer.Short(), i.Account)
+	if !ok || p.Revoked {
+		return fmt.Errorf("peer %s is not a member", peer.Short())
 	}
-	return nil
+	if p.Account == i.Account || p.Operator || uses(v, p.Account, i.Account) || sharesIn(v, i, p.Account) || near(v, ledger.ComputerID(peer), i) {
+		return nil
+	}
+	return fmt.Errorf("peer %s is not of account %s, and has no instance of its tree or project", peer.Short(), i.Account)
 }
 
-// requests reports whether the instance that requested i, or one that is
-// shared inside i, is on the computer of a peer.
-func requests(v *ledger.State, peer ledger.PeerID, i ledger.Instance) bool {
-	on := func(id ledger.InstanceID) bool {
-		parent, ok := v.Instance(id)
-		return id != 0 && ok && parent.Computer == ledger.ComputerID(peer) && !parent.Settled()
-	}
-	if on(i.Parent) {
+// near reports whether a computer has an instance that may reach i: of its
+// tree or project, or of that of a shared instance inside it.
+func near(v *ledger.State, computer ledger.ComputerID, i ledger.Instance) bool {
+	if v.Near(computer, i) {
 		return true
 	}
 	for s := range v.SharedOn(i.ID) {
-		if s.Requested == ledger.InstanceStarted && on(s.Parent) {
+		if s.Requested == ledger.InstanceStarted && v.Near(computer, s) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"iter"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -44,9 +45,9 @@ func (d *Daemon) countTunnel(address netip.AddrPort) *atomic.Uint64 {
 	return d.metered.counter(i.ID)
 }
 
-// runTunnels keeps a listener on the address of every instance of this peer's
-// account, and of the projects in which that may do more than look, that runs on another computer, so that a URL works here as well. So
-// it does for those that an instance of this computer requested.
+// runTunnels keeps a listener on the address of every instance that runs on
+// another computer and that this peer's account, or an instance of this
+// computer, may reach, so that a URL works here as well.
 func (d *Daemon) runTunnels(ctx context.Context) error {
 	changed, stop := d.books.Subscribe(ledger.TopicAll())
 	defer stop()
@@ -80,40 +81,35 @@ func (d *Daemon) runTunnels(ctx context.Context) error {
 // thousands of instances takes a while.
 const tunnelRest = 50 * time.Millisecond
 
-// tunnels lists what is served elsewhere and should be reachable from here.
-// Peers that share this computer's loopback need no tunnel.
+// tunnels lists what is served elsewhere and should be reachable from here:
+// what is of this peer's account and its projects, and what the instances of
+// this computer may reach, whoever owns them. Peers that share this computer's
+// loopback need no tunnel.
 func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service {
 	peer, ok := v.Peer(self)
 	if !ok {
 		return nil
 	}
-	accounts := []ledger.AccountName{peer.Account}
+	var out []tunnel.Service
+	add := func(all iter.Seq[ledger.Instance]) {
+		for i := range all {
+			computer, _ := v.Computer(i.Computer)
+			near := computer.ID == ledger.ComputerID(self) || host != "" && computer.Host == host
+			if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
+				continue
+			}
+			for _, port := range i.Ports {
+				out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
+			}
+		}
+	}
+	add(v.Instances(peer.Account))
 	for m := range v.Projects(peer.Account) {
 		if uses(v, peer.Account, m.Project) {
-			accounts = append(accounts, m.Project)
+			add(v.Instances(m.Project))
 		}
 	}
-	var out []tunnel.Service
-	add := func(i ledger.Instance) {
-		computer, _ := v.Computer(i.Computer)
-		near := computer.ID == ledger.ComputerID(self) || host != "" && computer.Host == host
-		if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
-			return
-		}
-		for _, port := range i.Ports {
-			out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
-		}
-	}
-	for _, account := range accounts {
-		for i := range v.Instances(account) {
-			add(i)
-		}
-	}
-	for parent := range v.InstancesOn(ledger.ComputerID(self)) {
-		for i := range v.Children(parent.ID) {
-			add(i)
-		}
-	}
+	add(v.Neighbours(ledger.ComputerID(self)))
 	slices.SortFunc(out, func(a, b tunnel.Service) int { return a.Address.Compare(b.Address) })
 	return slices.Compact(out) // what is shared is where its host is
 }

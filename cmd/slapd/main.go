@@ -24,6 +24,7 @@ import (
 
 func main() {
 	if supervisor.Is(os.Args) { // this program is also what runs inside partitions
+		time.AfterFunc(settled, shrink)
 		os.Exit(supervisor.Main(os.Args))
 	}
 	os.Exit(slapd(os.Args[1:], time.Now))
@@ -35,10 +36,17 @@ func slapd(args []string, clock func() time.Time) int {
 	// an ordinary user cannot follow.
 	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	tuneGC(clock)
+	time.AfterFunc(settled, shrink)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	return command.Main(ctx, config(clock), args)
 }
+
+// settled is when what a long-lived process needs for its start is done.
+const settled = 10 * time.Second
+
+// shrink makes a long-lived process smaller, if that can be.
+func shrink() { _ = releaseProgram() }
 
 // config is what the command line may touch of the process.
 func config(clock func() time.Time) command.Config {

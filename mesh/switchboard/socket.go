@@ -52,6 +52,7 @@ type batched struct {
 	*net.UDPConn
 	board *Board
 	batch *ipv4.PacketConn
+	raw   *raw // nil: not here
 
 	// owned by ReadBatch
 	forward []ipv4.Message
@@ -59,7 +60,7 @@ type batched struct {
 }
 
 func newBatched(u *net.UDPConn, b *Board) *batched {
-	s := &batched{UDPConn: u, board: b, batch: ipv4.NewPacketConn(u), forward: make([]ipv4.Message, 0, forwardBatch)}
+	s := &batched{UDPConn: u, board: b, raw: newRaw(u), batch: ipv4.NewPacketConn(u), forward: make([]ipv4.Message, 0, forwardBatch)}
 	return s
 }
 
@@ -68,7 +69,7 @@ func newBatched(u *net.UDPConn, b *Board) *batched {
 // its bytes.
 func (s *batched) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 	for {
-		n, err := s.batch.ReadBatch(ms, flags)
+		n, err := s.read(ms, flags)
 		if err != nil {
 			return n, err
 		}
@@ -93,6 +94,24 @@ func (s *batched) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 			return kept, nil
 		}
 	}
+}
+
+// read is ReadBatch of the socket itself.
+func (s *batched) read(ms []ipv4.Message, flags int) (int, error) {
+	if s.raw != nil {
+		return s.raw.read(ms, flags)
+	}
+	return s.batch.ReadBatch(ms, flags)
+}
+
+// WriteMsgUDP is that of the socket.
+func (s *batched) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
+	if s.raw != nil {
+		if ok, err := s.raw.write(b, oob, to); ok {
+			return len(b), len(oob), err
+		}
+	}
+	return s.UDPConn.WriteMsgUDP(b, oob, to)
 }
 
 // take does what an envelope is for; one to be passed on waits for flush.

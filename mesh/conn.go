@@ -23,6 +23,8 @@ const (
 	kindPath   Kind = 6 // arranging how peers reach one another
 
 	kindTiers Kind = 16 // who is attached to whom
+
+	KindTrees Kind = 24 // built releases
 )
 
 // String names the kind.
@@ -42,6 +44,8 @@ func (k Kind) String() string {
 		return "path"
 	case kindTiers:
 		return "tiers"
+	case KindTrees:
+		return "trees"
 	}
 	return "unknown"
 }

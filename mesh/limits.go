@@ -55,6 +55,8 @@ func quotaOf(k Kind) (q quota, bound bool) {
 		return quota{64, 1024}, true
 	case KindRPC:
 		return quota{1024, 8192}, true
+	case KindTrees:
+		return quota{8, 64}, true
 	default:
 		return q, false
 	}

@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"partition/catalog":         {"partition/release"},
 	"partition/store":           {},
 	"partition/build":           {"partition/release", "partition/store"},
+	"partition/fetch":           {"partition/store"},
 	"partition/build/buildtest": {"partition/build", "partition/store"},
 	"partition/confine":         {},
 	"partition/supervisor":      {"partition/confine"},
@@ -61,7 +62,7 @@ var mayImport = map[string][]string{
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {
 		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/lan", "mesh/tunnel",
-		"partition", "partition/build", "partition/catalog", "partition/meter", "partition/meter/kernel", "partition/release",
+		"partition", "partition/build", "partition/catalog", "partition/fetch", "partition/meter", "partition/meter/kernel", "partition/release",
 		"partition/sandbox", "partition/store", "partition/supervisor", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
 	},
 }

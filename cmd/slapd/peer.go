@@ -101,7 +101,7 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 		Labels:      opt.Labels,
 		NoDiscovery: opt.NoDiscovery,
 
-		NoRelay: opt.NoRelay, NoPortMapping: opt.NoPortMapping,
+		NoRelay: opt.NoRelay, NoPortMapping: opt.NoPortMapping, NoBuild: opt.NoBuild,
 	}
 }
 

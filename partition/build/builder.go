@@ -38,6 +38,14 @@ type Config struct {
 	Refresh time.Duration
 	// Clock tells the time. Required.
 	Clock func() time.Time
+	// Signer says by whose word a tree is what sources became. Default: nobody's,
+	// and then nobody else takes trees from here.
+	Signer *Signer
+	// Elsewhere is asked for a tree before it is built. Default: nobody.
+	Elsewhere Elsewhere
+	// Never says that nothing is built here, so that Elsewhere is the only way
+	// to a tree.
+	Never bool
 	// Log gets what is worth knowing about a build. Default: nothing.
 	Log *slog.Logger
 }
@@ -103,21 +111,12 @@ func debianArch() string {
 	return cmp.Or(names[runtime.GOARCH], runtime.GOARCH)
 }
 
-// A record says what sources have become.
-type record struct {
-	Arch     string           `json:"arch"`
-	Sources  []release.Source `json:"sources"`
-	Packages []Package        `json:"packages"`
-	Tree     string           `json:"tree"`
-	Built    time.Time        `json:"built"`
-}
-
 // composer is the version of what this package adds to packages. A new one
 // makes new trees of old sources.
 const composer = 2
 
-// key names what is to be built: equal sources on one architecture are equal.
-func (b *Builder) key(sources []release.Source) string {
+// Key names what is to be built: equal sources on one architecture are equal.
+func (b *Builder) Key(sources []release.Source) string {
 	data, err := json.Marshal(struct {
 		Composer int
 		Arch     string
@@ -133,12 +132,8 @@ func (b *Builder) key(sources []release.Source) string {
 // Built returns the tree that was built of sources before. It asks no network
 // and takes no time.
 func (b *Builder) Built(sources []release.Source) (Tree, bool) {
-	data, err := b.cfg.Store.Record(b.key(sources))
+	r, err := b.read(b.Key(sources))
 	if err != nil {
-		return Tree{}, false
-	}
-	var r record
-	if err := json.Unmarshal(data, &r); err != nil {
 		return Tree{}, false
 	}
 	tree, err := b.cfg.Store.Tree(r.Tree)
@@ -148,38 +143,62 @@ func (b *Builder) Built(sources []release.Source) (Tree, bool) {
 	return Tree{tree.Digest, tree.Path, r.Packages}, true
 }
 
-// Build returns the tree of sources, and makes it if need be. Progress is
-// told to report, which may be nil, by one goroutine at a time.
+// Build returns the tree of sources. What was not built here before is taken
+// from elsewhere if somebody has it, and made otherwise. Progress is told to
+// report, which may be nil, by one goroutine at a time.
 func (b *Builder) Build(ctx context.Context, sources []release.Source, report func(Progress)) (Tree, error) {
-	unlock := b.alone(b.key(sources))
+	key := b.Key(sources)
+	unlock := b.alone(key)
 	defer unlock()
 	if tree, ok := b.Built(sources); ok {
 		return tree, nil
 	}
-	names, err := packageNames(sources)
-	if err != nil {
-		return Tree{}, err
-	}
 	p := &progress{report: report, clock: b.cfg.Clock}
-	packages, err := b.gather(ctx, names, p)
-	if err != nil {
+	tree, err := b.fetch(ctx, key, sources, p)
+	if err == nil {
+		p.finish()
+		return tree, nil
+	}
+	switch _, full := errors.AsType[*store.FullError](err); {
+	case ctx.Err() != nil, full:
 		return Tree{}, fmt.Errorf("build: %w", err)
+	case b.cfg.Never:
+		return Tree{}, fmt.Errorf("build: this computer builds nothing, as its --no-build says: %w", err)
+	case !errors.Is(err, ErrNowhere):
+		b.cfg.Log.Warn("cannot take a tree from a peer: building it", "err", err)
 	}
-	p.step(StepCompose, len(packages), 0)
-	tree, err := b.compose(ctx, packages, p)
+	tree, err = b.make(ctx, sources, p)
 	if err != nil {
-		return Tree{}, fmt.Errorf("build: %w", err)
-	}
-	data, err := json.Marshal(record{b.arch, sources, packages, tree.Digest, b.cfg.Clock().UTC()})
-	if err != nil {
-		return Tree{}, fmt.Errorf("build: encode record: %w", err)
-	}
-	if err := b.cfg.Store.PutRecord(b.key(sources), data); err != nil {
 		return Tree{}, fmt.Errorf("build: %w", err)
 	}
 	p.finish()
-	b.cfg.Log.Info("release tree built", "packages", len(packages), "tree", tree.Digest)
-	return Tree{tree.Digest, tree.Path, packages}, nil
+	b.cfg.Log.Info("release tree built", "packages", len(tree.Packages), "tree", tree.Digest)
+	return tree, nil
+}
+
+// make builds a tree and records it. A package that has come to harm in the
+// store is made anew once.
+func (b *Builder) make(ctx context.Context, sources []release.Source, p *progress) (Tree, error) {
+	for retried := false; ; retried = true {
+		packages, err := b.gather(ctx, sources, p)
+		if err != nil {
+			return Tree{}, err
+		}
+		p.step(StepCompose, len(packages), 0)
+		tree, err := b.compose(ctx, packages, p)
+		if corrupt, ok := errors.AsType[*store.CorruptError](err); ok && !retried {
+			b.cfg.Log.Warn("a package came to harm on disk: unpacking it again", "err", err)
+			if err := b.packages.RemovePackage(corrupt.Name); err != nil {
+				return Tree{}, err
+			}
+			continue
+		}
+		if err != nil {
+			return Tree{}, err
+		}
+		r := record{Key: b.Key(sources), Arch: b.arch, Sources: sources, Packages: packages, Tree: tree.Digest, Built: b.cfg.Clock().UTC()}
+		return Tree{tree.Digest, tree.Path, packages}, b.write(r)
+	}
 }
 
 // alone waits until nobody else in this process builds key.
@@ -195,12 +214,12 @@ func (b *Builder) alone(key string) (unlock func()) {
 	return lock.Unlock
 }
 
-// packageNames returns all packages that sources name.
+// packageNames returns all packages of the Debian archive that sources name.
 func packageNames(sources []release.Source) ([]string, error) {
 	var names []string
 	for _, s := range sources {
 		if s.Kind != release.SourceDebian {
-			return nil, fmt.Errorf("build: source of kind %q: this program cannot build it", s.Kind)
+			return nil, fmt.Errorf("source of kind %q: this program cannot build it: use a newer one", s.Kind)
 		}
 		names = append(names, s.Packages...)
 	}
@@ -208,15 +227,24 @@ func packageNames(sources []release.Source) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// gather returns the packages that names need, each unpacked. One process at
+// gather returns the packages that sources need, each unpacked. One process at
 // a time does so in a folder: the others then find most of it done.
-func (b *Builder) gather(ctx context.Context, names []string, p *progress) ([]Package, error) {
+func (b *Builder) gather(ctx context.Context, sources []release.Source, p *progress) ([]Package, error) {
+	names, err := packageNames(sources)
+	if err != nil {
+		return nil, err
+	}
 	p.step(StepIndex, 0, 0)
 	unlock, err := store.Lock(ctx, filepath.Join(b.cfg.Dir, "lock"), func() { p.say("waiting for another build on this computer") })
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
+	return b.gatherDebian(ctx, names, p)
+}
+
+// gatherDebian has apt find and fetch packages. Whoever calls it holds the lock.
+func (b *Builder) gatherDebian(ctx context.Context, names []string, p *progress) ([]Package, error) {
 	apt, err := b.openApt(ctx)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ type StepName string
 
 // The steps of a build, in their order.
 const (
+	StepFetch    StepName = "fetch"    // takes the tree from who has built it
 	StepIndex    StepName = "index"    // reads the lists of packages
 	StepResolve  StepName = "resolve"  // finds out which packages are needed
 	StepDownload StepName = "download" // fetches them
@@ -21,7 +22,7 @@ const (
 // A Progress is how far a build is.
 type Progress struct {
 	Step        StepName
-	Done, Total int   // packages; Total is 0 when it is not known
+	Done, Total int   // packages, or files; Total is 0 when it is not known
 	Bytes, Size int64 // downloaded, of all
 	Rate        int64 // bytes a second
 	Message     string
@@ -31,15 +32,18 @@ type Progress struct {
 func (p Progress) String() string {
 	var text string
 	switch p.Step {
+	case StepFetch:
+		text = "asking who has built it"
+		if p.Size > 0 {
+			text = fmt.Sprintf("taking the built release from peers: %s of %s", megabytes(p.Bytes), megabytes(p.Size))
+		}
+		text += p.rate()
 	case StepIndex:
 		text = "reading the lists of packages"
 	case StepResolve:
 		text = "finding the packages that are needed"
 	case StepDownload:
-		text = fmt.Sprintf("downloading %d packages: %s of %s", p.Total, megabytes(p.Bytes), megabytes(p.Size))
-		if p.Rate > 0 {
-			text += fmt.Sprintf(", %s/s", megabytes(p.Rate))
-		}
+		text = fmt.Sprintf("downloading %d packages: %s of %s", p.Total, megabytes(p.Bytes), megabytes(p.Size)) + p.rate()
 	case StepUnpack:
 		text = fmt.Sprintf("unpacking %d of %d packages", p.Done, p.Total)
 	case StepCompose:
@@ -51,6 +55,13 @@ func (p Progress) String() string {
 		text += " (" + p.Message + ")"
 	}
 	return text
+}
+
+func (p Progress) rate() string {
+	if p.Rate == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s/s", megabytes(p.Rate))
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
@@ -67,6 +78,12 @@ func (p *progress) send() {
 	if p.report != nil {
 		p.report(p.now)
 	}
+}
+
+// pass tells progress that was counted elsewhere.
+func (p *progress) pass(now Progress) {
+	p.now = now
+	p.send()
 }
 
 func (p *progress) step(name StepName, total int, size int64) {

@@ -126,3 +126,19 @@ func staged(tb testing.TB, s *store.Store) []string {
 	}
 	return names
 }
+
+// flip changes one bit of a file.
+func flip(t *testing.T, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err == nil {
+		data[len(data)/2] ^= 1
+		err = os.Chmod(name, 0o644)
+	}
+	if err == nil {
+		err = os.WriteFile(name, data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -23,8 +23,8 @@ const (
 	Symlink   Kind = 3
 )
 
-// An Entry is one path of a package or a tree. Directories and executable
-// files have mode 0755, other files 0644; there are no owners.
+// An Entry is one path of a package or a tree. Directories have mode 0755,
+// programs 0555, other files 0444; there are no owners.
 type Entry struct {
 	Path       string `cbor:"1,keyasint"` // slash-separated, relative
 	Kind       Kind   `cbor:"2,keyasint"`
@@ -36,10 +36,13 @@ type Entry struct {
 
 // mode returns the permission bits of the entry.
 func (e Entry) mode() fs.FileMode {
-	if e.Kind == Directory || e.Executable {
+	switch {
+	case e.Kind == Directory:
 		return 0o755
+	case e.Executable:
+		return 0o555
 	}
-	return 0o644
+	return 0o444
 }
 
 // same tells whether two entries may stand for one another in a tree.
@@ -55,6 +58,7 @@ const (
 	maxEntries  = 1 << 20
 	maxPath     = 4096
 	maxElement  = 255
+	maxFile     = 1 << 40   // bytes
 	maxManifest = 512 << 20 // bytes, encoded
 )
 
@@ -116,7 +120,7 @@ func (m Manifest) check() error {
 			return fmt.Errorf("%q is in what is not a directory of the manifest", e.Path)
 		case e.Kind < Directory || e.Kind > Symlink:
 			return fmt.Errorf("%q has unknown kind %d", e.Path, e.Kind)
-		case e.Kind == File && (len(e.Sum) != sha256.Size || e.Size < 0 || e.Target != ""):
+		case e.Kind == File && (len(e.Sum) != sha256.Size || e.Size < 0 || e.Size > maxFile || e.Target != ""):
 			return fmt.Errorf("%q is not a sound file", e.Path)
 		case e.Kind == Symlink && (e.Target == "" || len(e.Target) > maxPath):
 			return fmt.Errorf("%q is not a sound link", e.Path)

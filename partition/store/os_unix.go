@@ -51,6 +51,21 @@ func checkOwner(dir string) error {
 	return nil
 }
 
+// errFull is what the system says of a full file system.
+const errFull = unix.ENOSPC
+
+// names tells how many names a file has.
+func names(info os.FileInfo) uint64 {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return uint64(stat.Nlink) //nolint:unconvert // the types differ between systems
+}
+
+// setUsed sets the time of a file to now.
+func setUsed(name string) error { return unix.Utimes(name, nil) }
+
 // isFull tells whether an error means that there is no space.
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)

@@ -36,11 +36,18 @@ func (s *Store) Package(digest string) (Package, error) {
 	if err != nil {
 		return Package{}, err
 	}
+	s.touch(filepath.Join(packagesDir, digest))
 	return Package{digest, filepath.Join(dir, filesName), manifest}, nil
 }
 
 // HasPackage tells whether the package of a digest is there.
-func (s *Store) HasPackage(digest string) bool { return s.has(packagesDir, digest) }
+func (s *Store) HasPackage(digest string) bool {
+	if !s.has(packagesDir, digest) {
+		return false
+	}
+	s.touch(filepath.Join(packagesDir, digest))
+	return true
+}
 
 func (s *Store) has(kind, digest string) bool {
 	if checkDigest(digest) != nil {

@@ -19,6 +19,8 @@ const version = "1"
 const (
 	packagesDir = "package" // package/DIGEST/{manifest,files/…}
 	treesDir    = "tree"    // tree/DIGEST/{manifest,root/…}
+	filesDir    = "file"    // file/XX/SHA256[x]: content, under one more name in each tree that has it
+	partialDir  = "partial" // partial/TREE/SHA256[x]: files of a tree that is still on its way
 	recordsDir  = "record"  // record/NAME: small files of the store's users
 	stagingDir  = "staging" // what is being made
 )
@@ -49,7 +51,7 @@ func Open(dir string) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	for _, name := range []string{packagesDir, treesDir, recordsDir, stagingDir} {
+	for _, name := range []string{packagesDir, treesDir, filesDir, partialDir, recordsDir, stagingDir} {
 		if err := os.MkdirAll(filepath.Join(s.dir, name), 0o755); err != nil {
 			return err
 		}

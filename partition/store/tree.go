@@ -25,6 +25,7 @@ func (s *Store) Tree(digest string) (Tree, error) {
 	if !s.has(treesDir, digest) {
 		return Tree{}, fmt.Errorf("store %s: tree %.80q: %w", s.dir, digest, fs.ErrNotExist)
 	}
+	s.touch(filepath.Join(treesDir, digest))
 	return Tree{digest, filepath.Join(s.dir, treesDir, digest, rootName)}, nil
 }
 
@@ -40,13 +41,7 @@ func (s *Store) RemoveTree(digest string) error {
 	if err := checkDigest(digest); err != nil {
 		return fmt.Errorf("store %s: tree: %w", s.dir, err)
 	}
-	t, err := s.stage()
-	if err != nil {
-		return s.explain(err)
-	}
-	defer t.discard()
-	err = os.Rename(filepath.Join(s.dir, treesDir, digest), filepath.Join(t.dir, "gone"))
-	return s.explain(ignoreMissing(err))
+	return s.remove(filepath.Join(treesDir, digest))
 }
 
 // Verify reads all of a tree and says what differs from its manifest first.
@@ -56,17 +51,17 @@ func (s *Store) Verify(ctx context.Context, digest string) error {
 		return err
 	}
 	if got := manifest.Digest(); got != digest {
-		return fmt.Errorf("store %s: tree %.12s: its manifest is that of %.12s", s.dir, digest, got)
+		return fmt.Errorf("store %s: %w", s.dir, &CorruptError{"tree", digest, manifestName})
 	}
 	for _, e := range manifest {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		got, err := inspect(filepath.Join(dir, rootName), e.Path)
-		if err == nil && !got.same(e) {
-			err = errors.New("is not what it was")
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && !got.same(e):
+			return fmt.Errorf("store %s: %w", s.dir, &CorruptError{"tree", digest, e.Path})
+		case err != nil:
 			return fmt.Errorf("store %s: tree %.12s: %s: %w", s.dir, digest, e.Path, err)
 		}
 	}
@@ -156,7 +151,11 @@ func (c *Composer) Link(ctx context.Context, p Package) error {
 			}
 			continue
 		}
-		if err := c.place(e, filepath.Join(p.Dir, e.Path)); err != nil {
+		err := c.place(e, filepath.Join(p.Dir, e.Path))
+		if errors.Is(err, errWrong) {
+			err = &CorruptError{"package", p.Digest, e.Path}
+		}
+		if err != nil {
 			return c.explain(e.Path, err)
 		}
 	}
@@ -172,9 +171,7 @@ func (c *Composer) place(e Entry, from string) error {
 	case Symlink:
 		err = os.Symlink(e.Target, to)
 	case File:
-		if err = os.Link(from, to); err != nil && mayCopy(err) {
-			err = copyFile(from, to, e.mode())
-		}
+		err = c.placeFile(e, from, to)
 	}
 	if err == nil {
 		c.entries[e.Path] = e

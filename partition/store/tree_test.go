@@ -112,17 +112,15 @@ func TestVerify(t *testing.T) {
 	s := open(t, t.TempDir())
 	p := add(t, s, pack{file("etc/x", "whole"), link("etc/y", "x")})
 	tree := compose(t, s, p)
-	if err := os.WriteFile(filepath.Join(tree.Path, "etc/x"), []byte("wholf"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Verify(t.Context(), tree.Digest); err == nil || !strings.Contains(err.Error(), "etc/x: is not what it was") {
-		t.Errorf("a flipped bit: %v", err)
+	flip(t, filepath.Join(tree.Path, "etc/x"))
+	if corrupt, ok := errors.AsType[*store.CorruptError](s.Verify(t.Context(), tree.Digest)); !ok || corrupt.Path != "etc/x" || corrupt.Name != tree.Digest {
+		t.Errorf("a flipped bit: %v", corrupt)
 	}
 	if err := os.Remove(filepath.Join(tree.Path, "etc/x")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Verify(t.Context(), tree.Digest); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing file: %v", err)
+	if corrupt, ok := errors.AsType[*store.CorruptError](s.Verify(t.Context(), tree.Digest)); !ok || corrupt.Path != "etc/x" {
+		t.Errorf("a missing file: %v", corrupt)
 	}
 }
 

@@ -43,7 +43,7 @@ var/secret/
 	if got := describe(p.Manifest); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	for name, mode := range map[string]fs.FileMode{"usr/bin/tool": 0o755, "usr/lib/x.so.1.2": 0o644} {
+	for name, mode := range map[string]fs.FileMode{"usr/bin/tool": 0o555, "usr/lib/x.so.1.2": 0o444} {
 		if info, err := os.Lstat(filepath.Join(p.Dir, name)); err != nil || info.Mode() != mode {
 			t.Errorf("%s: %v (%v), want %v", name, info.Mode(), err, mode)
 		}

@@ -66,6 +66,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "api", Usage: "serve the local API on `HOST:PORT`; 127.0.0.1:7528, if never given"},
 		&cli.StringSliceFlag{Name: "advertise", Usage: "others reach this peer at `HOST:PORT` as well; may be repeated"},
 		&cli.BoolFlag{Name: "no-discovery", Usage: "do not answer who looks for the mesh on the local network with a token of it, nor look; =false takes it back"},
+		&cli.BoolFlag{Name: "no-build", Usage: "build no release here, but take each from a peer that has built it"},
 		&cli.BoolFlag{Name: "no-relay", Usage: "carry nothing between peers that cannot reach each other"},
 		&cli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router (UPnP, NAT-PMP) for a port that leads here"},
 		&cli.StringFlag{Name: "log", Usage: "log from `LEVEL` on: debug, info, warn or error", Value: "info"},
@@ -95,6 +96,7 @@ func (i *invocation) runOptions() (opt RunOptions, err error) {
 	if i.IsSet("advertise") {
 		opt.Advertise = i.StringSlice("advertise")
 	}
+	opt.NoBuild = i.ifSet("no-build")
 	opt.NoDiscovery, opt.NoRelay, opt.NoPortMapping = i.ifSet("no-discovery"), i.ifSet("no-relay"), i.ifSet("no-port-mapping")
 	if i.IsSet("partitions") {
 		n := i.Int("partitions")

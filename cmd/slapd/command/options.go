@@ -43,6 +43,9 @@ type RunOptions struct {
 	// NoPortMapping from asking the router for a port.
 	NoRelay, NoPortMapping *bool
 
+	// NoBuild keeps the computer from building releases.
+	NoBuild *bool
+
 	// Partitions is how many instances the computer takes.
 	Partitions *int
 

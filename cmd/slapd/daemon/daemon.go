@@ -111,6 +111,7 @@ type Daemon struct {
 
 	partitions partition.Host
 	metered    *meteredHost // the same, if it is this computer
+	trees      *trees       // that are built here; nil if the computer is another's
 
 	closers []func() error // to be run last to first
 	loops   []loop
@@ -147,6 +148,7 @@ func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error
 		d.openMesh,
 		d.openBooks,
 		d.openComputer,
+		d.openTrees,
 		d.openTunnels,
 		d.openDoors,
 	} {

@@ -111,6 +111,10 @@ type Settings struct {
 	NoRelay       *bool `json:"no_relay,omitempty"`
 	NoPortMapping *bool `json:"no_port_mapping,omitempty"`
 
+	// NoBuild keeps the computer from building releases: it takes them from
+	// peers that have.
+	NoBuild *bool `json:"no_build,omitempty"`
+
 	// Partitions is how many instances the computer takes. Default 10.
 	Partitions *int `json:"partitions,omitempty"`
 
@@ -146,6 +150,9 @@ func (s Settings) merge(given Settings) Settings {
 	}
 	if given.Advertise != nil {
 		s.Advertise = given.Advertise
+	}
+	if given.NoBuild != nil {
+		s.NoBuild = given.NoBuild
 	}
 	if given.NoRelay != nil {
 		s.NoRelay = given.NoRelay

@@ -27,20 +27,24 @@ func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 	case sandbox.GradeSandbox:
 		d.gradeReason = "Strangers' instances are not placed on this computer: " + why + "."
 	}
-	trees, err := store.Open(d.folder.file("store"))
+	kept, err := store.Open(d.folder.file("store"))
 	if err != nil {
 		return nil, err
 	}
-	builder, err := build.Open(build.Config{
-		Store: trees,
-		Dir:   cmp.Or(d.cfg.Cache, d.folder.file("build")),
-		Clock: d.cfg.Clock,
-		Log:   d.log.With("part", "builds"),
+	d.trees = &trees{Daemon: d, store: kept}
+	d.trees.builder, err = build.Open(build.Config{
+		Store:     kept,
+		Dir:       cmp.Or(d.cfg.Cache, d.folder.file("build")),
+		Clock:     d.cfg.Clock,
+		Signer:    &build.Signer{Name: string(d.mesh.Self()), Key: d.identity.PublicKey(), Sign: d.signs},
+		Elsewhere: d.trees,
+		Never:     d.settings.NoBuild != nil && *d.settings.NoBuild,
+		Log:       d.log.With("part", "builds"),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &partition.Computer{
-		Dir: d.folder.path, Walls: walls, Store: trees, Builder: builder, Log: d.log.With("part", "partitions"),
+		Dir: d.folder.path, Walls: walls, Store: kept, Builder: d.trees.builder, Log: d.log.With("part", "partitions"),
 	}, nil
 }

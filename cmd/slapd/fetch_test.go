@@ -1,0 +1,96 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/slapmesh/slapmesh/protocol"
+)
+
+// Computers that build nothing run what another one built. One that is ordered
+// to have a release waits until somebody has built it; the next one takes it
+// from both, and all know who built it.
+func TestBuiltReleaseIsTakenFromPeers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newNetwork(t))
+	a := w.start("a", "init").up()
+	b := w.start("b", "join", a.status.Listen, "--token", a.token(protocol.TokenInput{}), "--no-build").up()
+	c := w.start("c", "join", a.status.Listen, "--token", a.token(protocol.TokenInput{}), "--no-build").up()
+	a.sees(3)
+
+	if _, err := a.Supply(t.Context(), protocol.SupplyInput{Release: "memcached", Computer: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	a.supplied("b", func(s protocol.Supply) bool {
+		return s.Progress == "asking who has built it (waiting for a computer of the same architecture to build it: this one builds nothing)"
+	})
+	if _, err := a.Supply(t.Context(), protocol.SupplyInput{Release: "memcached", Computer: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		a.supplied(name, func(s protocol.Supply) bool { return s.State == "available" })
+	}
+	i := c.request(protocol.RequestInput{Reference: "cache", Release: "memcached", Filter: map[string]string{"computer": "c"}})
+	if answer, err := w.net.talk(hostOf(t, i), "D", "set greeting 0 0 5", "hello"); err != nil || answer != "STORED" {
+		t.Errorf("memcached says %q (%v)", answer, err)
+	}
+	trees := map[string]bool{}
+	for _, p := range []*peer{a, b, c} {
+		r := p.built()
+		trees[r.Tree] = true
+		if r.Builder != a.status.PeerID || r.Tree == "" {
+			t.Errorf("%s says that %s built tree %.12s, want %s", p.name, r.Builder, r.Tree, a.status.PeerID)
+		}
+	}
+	if len(trees) != 1 {
+		t.Errorf("trees %v", trees)
+	}
+	c.set("cache", protocol.RequestDestroyed)
+}
+
+// A builtRecord is what a store says of a tree.
+type builtRecord struct {
+	Tree    string `json:"tree"`
+	Builder string `json:"builder"`
+}
+
+// built returns the record of the one release that a peer has.
+func (p *peer) built() (r builtRecord) {
+	p.w.Helper()
+	names, err := filepath.Glob(filepath.Join(p.dir, "store", "record", "build-*"))
+	if err != nil || len(names) != 1 {
+		p.w.Fatalf("records of %s: %v (%v)", p.name, names, err)
+	}
+	data, err := os.ReadFile(names[0])
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		p.w.Fatal(err)
+	}
+	return r
+}
+
+// supplied waits until the one supply of a computer is as it should be.
+func (p *peer) supplied(computer string, ok func(protocol.Supply) bool) {
+	p.w.Helper()
+	p.w.until("the release on "+computer, func() error {
+		supplies, err := p.Supplies(p.w.Context())
+		for _, s := range supplies {
+			if s.ComputerName != computer || err != nil {
+				continue
+			}
+			if ok(s) {
+				return nil
+			}
+			err = fmt.Errorf("%s: %s %s", s.State, s.Progress, s.Reason)
+		}
+		if err == nil {
+			err = fmt.Errorf("nothing is ordered: %v", supplies)
+		}
+		return err
+	})
+}

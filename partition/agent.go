@@ -221,6 +221,8 @@ func (a *Agent) mark(step Step) (key string, order uint64) {
 		place.Asking = true
 		a.have.Places[s.Instance.Partition] = place
 		return fmt.Sprint("ask ", s.Instance.Partition), s.Instance.Order()
+	case Return:
+		return a.markPlace(s.Instance.Partition)
 	case Stop:
 		return a.markPlace(s.Partition)
 	case Destroy:
@@ -287,6 +289,7 @@ func (a *Agent) watch(ctx context.Context, n int) {
 				if a.watches[n] == w {
 					place := a.have.Places[n]
 					place.Status = &s
+					place.prove()
 					a.have.Places[n] = place
 				}
 			})

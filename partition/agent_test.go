@@ -37,8 +37,9 @@ type fakeNode struct {
 	trees   map[string]bool
 	running map[int]*fakeSupervisor
 	data    map[int]ledger.InstanceID
-	fails   map[string]int           // calls that still fail so many times
-	takes   map[string]time.Duration // calls that take long
+	fails   map[string]int                  // calls that still fail so many times
+	takes   map[string]time.Duration        // calls that take long
+	broken  map[ledger.ReleaseDigest]string // releases of which a promise fails, and why
 }
 
 type fakeSupervisor struct {
@@ -285,7 +286,11 @@ func (n *fakeNode) Start(ctx context.Context, start Start) (Result, error) {
 	}
 	s.instance = i
 	spec := fmt.Sprintf("spec %d", i.Generation)
-	s.set(supervisor.Status{Phase: supervisor.PhaseStarted, Healthy: true, Spec: spec})
+	st := supervisor.Status{Phase: supervisor.PhaseStarted, Healthy: true, Spec: spec}
+	if why := n.broken[i.Release]; why != "" {
+		st = supervisor.Status{Phase: supervisor.PhaseError, Reason: why, Spec: spec}
+	}
+	s.set(st)
 	return Result{Spec: spec, Connection: map[string]string{"url": fmt.Sprintf("url%d", i.Generation)}}, nil
 }
 

@@ -28,6 +28,8 @@ func (a *Agent) finish(e ending) {
 		a.finishRelease(s.Release, "", e)
 	case Start:
 		a.finishStart(s, e)
+	case Return:
+		a.finishReturn(s, e)
 	case Ask:
 		a.finishAsk(s, e)
 	case Stop:
@@ -63,6 +65,8 @@ func (a *Agent) finishStart(s Start, e ending) {
 		place.Shared = e.result.Shared
 		place.Requests, place.Lacks = e.result.Requests, lacking(e.result.Requests, s.Children)
 		place.Trial = Trial{}
+		place.Tried = goodOf(s)
+		place.prove()
 	}
 	a.have.Places[n] = place
 	a.failPlace(n, e)

@@ -57,6 +57,11 @@ type Place struct {
 	Asked    time.Time
 	Ask      Trial
 
+	// Tried is what was started last, Good what was started once with all
+	// promises held, and Failed what was to take its place and could not.
+	Tried, Good Good
+	Failed      Failure
+
 	Busy  bool // a step is under way
 	Trial Trial
 	Lost  time.Time // since when nobody wants it; zero if somebody does

@@ -107,6 +107,7 @@ func Plan(w Wanted, have Inventory, now time.Time) []Step {
 	for _, i := range sorted(w.Instances) {
 		p.wanted[i.Partition] = true
 		p.used[have.Releases[i.Release].Tree] = true
+		p.used[have.Places[i.Partition].Good.Tree] = true
 		p.planInstance(i)
 	}
 	for _, s := range w.Supplies {
@@ -165,6 +166,14 @@ func (p *planner) planInstance(i ledger.Instance) {
 
 // planStart takes the next step towards a started instance.
 func (p *planner) planStart(i ledger.Instance, place Place) {
+	if place.returned(i) {
+		p.planReturn(i, place)
+		return
+	}
+	if why, ok := place.fails(i); ok {
+		p.frees = append(p.frees, Return{i, why})
+		return
+	}
 	shelf := p.have.Releases[i.Release]
 	if shelf.Tree == "" {
 		p.planBuild(i.Release) // the old version runs on until the new one is there
@@ -185,7 +194,12 @@ func (p *planner) planStart(i ledger.Instance, place Place) {
 	if place.Trial.Permanent && place.Trial.For == i.Order() {
 		return
 	}
-	s := Start{Instance: i, Profile: profile, Tree: shelf.Tree, Children: p.w.childrenOf(i.ID)}
+	p.starts = append(p.starts, p.start(i, profile, shelf.Tree))
+}
+
+// start returns the step that makes an instance run with what is inside it.
+func (p *planner) start(i ledger.Instance, profile []byte, tree string) Start {
+	s := Start{Instance: i, Profile: profile, Tree: tree, Children: p.w.childrenOf(i.ID)}
 	for _, shared := range p.w.Shared {
 		if shared.Host == i.ID {
 			s.Shared = append(s.Shared, shared)
@@ -196,7 +210,7 @@ func (p *planner) planStart(i ledger.Instance, place Place) {
 			s.Gone = append(s.Gone, gone.ID)
 		}
 	}
-	p.starts = append(p.starts, s)
+	return s
 }
 
 // planBuild builds a release that is not there.

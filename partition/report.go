@@ -55,7 +55,7 @@ func reportInstance(i ledger.Instance, w Wanted, have Inventory) ledger.Instance
 	default:
 		reportStarted(&r, i, w, have)
 	}
-	if failing {
+	if failing && place.failed(i) == "" {
 		r.Reason = clip(place.Trial.Why)
 		r.Healthy = false
 		if place.Trial.hopeless() {
@@ -70,6 +70,10 @@ func reportStarted(r *ledger.InstanceReport, i ledger.Instance, w Wanted, have I
 	place, shelf := have.Places[i.Partition], have.Releases[i.Release]
 	_, known := w.Profiles[i.Release]
 	switch {
+	case place.Instance == i.ID && place.returned(i):
+		reportReturned(r, i, place)
+	case place.Instance == i.ID && place.failed(i) != "":
+		r.State, r.Reason = ledger.InstanceStarting, clip("the release before is started again, for "+short(i.Release)+" failed: "+place.failed(i))
 	case shelf.Tree == "" && shelf.Trial.Failures > 0 && shelf.Trial.hopeless():
 		r.State, r.Reason = ledger.InstanceError, clip(shelf.Trial.Why)
 	case shelf.Tree == "" && shelf.Busy:

@@ -59,6 +59,7 @@ type Instance struct {
 	Address     Address                    `cbor:"16,keyasint"` // its own while it holds the partition
 	Connection  map[string]string          `cbor:"17,keyasint,omitempty"`
 	Ports       map[string]uint16          `cbor:"18,keyasint,omitempty"`
+	UDP         []string                   `cbor:"140,keyasint,omitempty"` // the names of Ports that are of UDP, sorted
 
 	// Generation is raised whenever what the partition must do changes. A
 	// report of an older one is out of date and changes nothing.

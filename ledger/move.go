@@ -48,7 +48,7 @@ func (c Move) decide(s *State, x Context) ([]Event, error) {
 	}
 	now := was
 	now.ID, now.Generation, now.State = s.counters.Instance+1, was.Generation+1, InstanceStopped
-	now.Healthy, now.Reason, now.Connection, now.Ports, now.Changed = false, "", nil, nil, x.At
+	now.Healthy, now.Reason, now.Connection, now.Ports, now.UDP, now.Changed = false, "", nil, nil, nil, x.At
 	if c.Filter != nil || c.ReplaceFilter {
 		now.Filter = c.Filter
 	}

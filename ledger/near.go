@@ -3,6 +3,7 @@ package ledger
 import (
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -88,14 +89,14 @@ func (s *State) mates(i Instance) iter.Seq[Instance] {
 func (i Instance) Sight() Instance {
 	return Instance{
 		ID: i.ID, Account: i.Account, Reference: i.Reference, Parent: i.Parent, Root: i.Root, Shared: i.Shared, Host: i.Host,
-		Requested: i.Requested, Computer: i.Computer, Partition: i.Partition, Address: i.Address, Ports: i.Ports, Created: i.Created,
+		Requested: i.Requested, Computer: i.Computer, Partition: i.Partition, Address: i.Address, Ports: i.Ports, UDP: i.UDP, Created: i.Created,
 	}
 }
 
 // sameSight reports whether those near see no difference.
 func sameSight(was, now Instance) bool {
 	return was.ID == now.ID && was.Settled() == now.Settled() && was.name() == now.name() && was.Host == now.Host && was.Requested == now.Requested &&
-		was.Computer == now.Computer && was.Partition == now.Partition && was.Address == now.Address && maps.Equal(was.Ports, now.Ports)
+		was.Computer == now.Computer && was.Partition == now.Partition && was.Address == now.Address && maps.Equal(was.Ports, now.Ports) && slices.Equal(was.UDP, now.UDP)
 }
 
 // renear keeps up on which computers an instance is, and remembers for those

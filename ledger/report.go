@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -21,8 +22,9 @@ type InstanceReport struct {
 	State      InstanceState     `cbor:"3,keyasint"`
 	Reason     string            `cbor:"4,keyasint,omitempty"`
 	Healthy    bool              `cbor:"5,keyasint,omitempty"`
-	Connection map[string]string `cbor:"6,keyasint,omitempty"` // nil keeps what was published
-	Ports      map[string]uint16 `cbor:"7,keyasint,omitempty"` // nil keeps what was published
+	Connection map[string]string `cbor:"6,keyasint,omitempty"`   // nil keeps what was published
+	Ports      map[string]uint16 `cbor:"7,keyasint,omitempty"`   // nil keeps what was published
+	UDP        []string          `cbor:"140,keyasint,omitempty"` // names of Ports that are of UDP, sorted; the others are of TCP
 }
 
 // A SupplyReport is how far a computer is with a supply.
@@ -35,6 +37,14 @@ type SupplyReport struct {
 
 // Kind returns "report".
 func (Report) Kind() string { return "report" }
+
+// rules: older programs take every port for one of TCP.
+func (c Report) rules() uint64 {
+	if slices.ContainsFunc(c.Instances, func(r InstanceReport) bool { return len(r.UDP) > 0 }) {
+		return RulesOfGroups
+	}
+	return 1
+}
 
 func (c Report) decide(s *State, x Context) ([]Event, error) {
 	if x.Principal.Kind != PrincipalPeer {
@@ -103,10 +113,10 @@ func (r InstanceReport) decide(s *State, computer Computer, at time.Time) ([]Eve
 		now.Connection = r.Connection
 	}
 	if r.Ports != nil {
-		now.Ports = r.Ports
+		now.Ports, now.UDP = r.Ports, r.UDP
 	}
 	if now.State == was.State && now.Reason == was.Reason && now.Healthy == was.Healthy &&
-		maps.Equal(now.Connection, was.Connection) && maps.Equal(now.Ports, was.Ports) {
+		maps.Equal(now.Connection, was.Connection) && maps.Equal(now.Ports, was.Ports) && slices.Equal(now.UDP, was.UDP) {
 		return nil, nil
 	}
 	now.Changed = at
@@ -141,6 +151,11 @@ func (r InstanceReport) check() error {
 		}
 		if r.Ports[k] == 0 {
 			return refuse(ErrInvalid, "report: instance %s: port %s is 0", r.ID, k)
+		}
+	}
+	for n, name := range r.UDP {
+		if _, ok := r.Ports[name]; !ok || n > 0 && r.UDP[n-1] >= name {
+			return refuse(ErrInvalid, "report: instance %s: %.40q is no port of UDP, or the names are not in order", r.ID, name)
 		}
 	}
 	return nil
@@ -179,7 +194,7 @@ func (r SupplyReport) decide(s *State, computer Computer, at time.Time) ([]Event
 // forgotten at once, the rest after a while.
 func freed(i Instance, at time.Time) Freed {
 	i.Requested, i.State, i.Reason, i.Healthy = InstanceDestroyed, InstanceDestroyed, "", false
-	i.Parameters, i.Connection, i.Ports = nil, nil, nil
+	i.Parameters, i.Connection, i.Ports, i.UDP = nil, nil, nil, nil
 	i.Asked, i.Kept = "", time.Time{}
 	i.Changed = at
 	return Freed{Instance: i}

@@ -98,7 +98,7 @@ func (i Instance) Outline() Instance {
 		ID: i.ID, Account: i.Account, Reference: i.Reference, Parent: i.Parent, Root: i.Root,
 		Release: i.Release, ReleaseName: i.ReleaseName, Type: i.Type, Parameters: i.Parameters, Shared: i.Shared, Host: i.Host,
 		Requested: i.Requested, Asked: i.Asked, State: i.State, Reason: i.Reason, Healthy: i.Healthy,
-		Computer: i.Computer, Partition: i.Partition, Address: i.Address, Connection: i.Connection, Ports: i.Ports,
+		Computer: i.Computer, Partition: i.Partition, Address: i.Address, Connection: i.Connection, Ports: i.Ports, UDP: i.UDP,
 		Generation: i.Generation, Stamp: i.Stamp, Created: i.Created, Changed: i.Changed,
 	}
 }

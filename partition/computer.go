@@ -155,7 +155,7 @@ func (c *Computer) Start(ctx context.Context, s Start) (Result, error) {
 	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path, Limits: limitsOf(i.Needs)}, spec); err != nil {
 		return Result{}, err
 	}
-	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports, Metrics: desired.Metrics, Requests: desired.Requests}
+	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports, UDP: desired.UDP, Metrics: desired.Metrics, Requests: desired.Requests}
 	if result.Connection == nil {
 		result.Connection = map[string]string{}
 	}

@@ -61,7 +61,7 @@ func (a *Agent) finishStart(s Start, e ending) {
 		}
 		place.Running, place.Release, place.Applied = true, s.Instance.Release, s.Instance.Order()
 		place.Generation = s.Instance.Generation
-		place.Spec, place.Connection, place.Ports = e.result.Spec, e.result.Connection, e.result.Ports
+		place.Spec, place.Connection, place.Ports, place.UDP = e.result.Spec, e.result.Connection, e.result.Ports, e.result.UDP
 		place.Shared = e.result.Shared
 		place.Requests, place.Lacks = e.result.Requests, lacking(e.result.Requests, s.Children)
 		place.Trial = Trial{}

@@ -40,9 +40,11 @@ type Place struct {
 	// Status is what the supervisor said last; nil before it said anything.
 	Status *supervisor.Status
 
-	// Connection and Ports are what Applied publishes.
+	// Connection, Ports and UDP, the names of ports of UDP, are what Applied
+	// publishes.
 	Connection map[string]string
 	Ports      map[string]uint16
+	UDP        []string
 
 	// Shared is what it makes of the shared instances inside; nil if the
 	// release serves none.

@@ -28,6 +28,7 @@ type Result struct {
 	Spec       string
 	Connection map[string]string
 	Ports      map[string]uint16
+	UDP        []string                             // names of ports
 	Metrics    []release.Metric                     // what is to be counted of the instance
 	Shared     map[ledger.InstanceID]release.Served // nil if the release serves none
 	Requests   []release.Request                    // the instances that it needs

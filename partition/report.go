@@ -100,7 +100,7 @@ func reportStatus(r *ledger.InstanceReport, place Place) {
 	switch place.Status.Phase {
 	case supervisor.PhaseStarted:
 		r.State, r.Healthy = ledger.InstanceStarted, place.Status.Healthy
-		r.Connection, r.Ports = place.Connection, place.Ports
+		r.Connection, r.Ports, r.UDP = place.Connection, place.Ports, place.UDP
 	case supervisor.PhaseError:
 		r.State = ledger.InstanceError
 	case supervisor.PhaseStopping, supervisor.PhaseStopped:

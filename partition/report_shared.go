@@ -50,7 +50,7 @@ func reportServed(r *ledger.InstanceReport, i ledger.Instance, place Place) {
 		r.State, r.Reason = ledger.InstanceStopping, clip("its host: "+place.Status.Reason)
 	case good:
 		r.State, r.Healthy = ledger.InstanceStarted, true
-		r.Connection, r.Ports = served.Published, place.Ports
+		r.Connection, r.Ports, r.UDP = served.Published, place.Ports, place.UDP
 	case i.State == ledger.InstanceStarted: // it was good
 		r.State, r.Reason = ledger.InstanceStarted, clip("its host: "+place.Status.Reason)
 	case place.Status.Phase == supervisor.PhaseError:

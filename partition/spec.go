@@ -64,6 +64,9 @@ func serviceOf(v release.Service, address netip.Addr) (supervisor.Service, error
 		return service, nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Ports)) {
+		if slices.Contains(v.UDP, name) {
+			continue // nothing can connect to it
+		}
 		service.Ready = append(service.Ready, supervisor.Check{TCP: netip.AddrPortFrom(address, v.Ports[name]).String()})
 	}
 	return service, nil

@@ -173,11 +173,11 @@ func (m *mouth) forget(w Wanted) {
 func sameInstance(a, b ledger.InstanceReport) bool {
 	return a.Generation == b.Generation && a.State == b.State && a.Reason == b.Reason && a.Healthy == b.Healthy &&
 		(b.Connection == nil || maps.Equal(a.Connection, b.Connection)) &&
-		(b.Ports == nil || maps.Equal(a.Ports, b.Ports))
+		(b.Ports == nil || maps.Equal(a.Ports, b.Ports) && slices.Equal(a.UDP, b.UDP))
 }
 
 func knownInstance(i ledger.Instance, r ledger.InstanceReport) bool {
 	return i.Generation == r.Generation && i.State == r.State && i.Reason == r.Reason && i.Healthy == r.Healthy &&
 		(r.Connection == nil || maps.Equal(i.Connection, r.Connection)) &&
-		(r.Ports == nil || maps.Equal(i.Ports, r.Ports))
+		(r.Ports == nil || maps.Equal(i.Ports, r.Ports) && slices.Equal(i.UDP, r.UDP))
 }

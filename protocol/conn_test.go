@@ -120,17 +120,20 @@ func TestPort(t *testing.T) {
 	}
 	one := map[string]uint16{"mysql": 3306}
 	away := time.Now()
+	dns := func(i *protocol.Instance) {
+		i.Ports, i.UDPPorts = map[string]uint16{"dns": 53, "dns-udp": 53}, []string{"dns-udp"}
+	}
 	for _, tc := range []struct {
 		name   string
 		change func(*protocol.Instance)
 		named  string
-		want   uint16
+		want   string
 		says   string
 		code   protocol.Code
 	}{
-		{name: "by name", named: "mysql", want: 3306},
-		{name: "by number", named: "80", want: 80},
-		{name: "the only one", change: func(i *protocol.Instance) { i.Ports = one }, want: 3306},
+		{name: "by name", named: "mysql", want: "3306"},
+		{name: "by number", named: "80", want: "80"},
+		{name: "the only one", change: func(i *protocol.Instance) { i.Ports = one }, want: "3306"},
 		{name: "which", says: "connect db1: which port? it has admin (80), mysql (3306)", code: protocol.ErrInvalid},
 		{name: "unknown name", named: "http", says: `connect db1: no port "http": it has admin (80), mysql (3306)`, code: protocol.ErrNotFound},
 		{name: "unknown number", named: "22", says: `no port "22": it has`, code: protocol.ErrNotFound},
@@ -141,6 +144,10 @@ func TestPort(t *testing.T) {
 		},
 		{name: "destroyed", change: func(i *protocol.Instance) { i.State = protocol.StateDestroyed }, says: "it was destroyed", code: protocol.ErrNotFound},
 		{name: "away", change: func(i *protocol.Instance) { i.Unreachable, i.ComputerName = &away, "attic" }, says: "its computer attic has not answered since", code: protocol.ErrUnavailable},
+		{name: "of UDP, by name", change: func(i *protocol.Instance) { i.UDPPorts = []string{"admin"} }, named: "admin", want: "80/udp"},
+		{name: "of UDP, by number", change: func(i *protocol.Instance) { i.UDPPorts = []string{"admin"} }, named: "80", want: "80/udp"},
+		{name: "of both", change: dns, named: "53/udp", want: "53/udp"},
+		{name: "of both, by number", change: dns, named: "53", want: "53"},
 		{name: "none", change: func(i *protocol.Instance) { i.Ports = nil }, says: "it has no ports", code: protocol.ErrNotFound},
 		{name: "shared", change: func(i *protocol.Instance) { i.Shared = true }, says: "it is shared", code: protocol.ErrConflict},
 	} {
@@ -150,8 +157,8 @@ func TestPort(t *testing.T) {
 		}
 		got, err := i.Port(tc.named)
 		switch {
-		case tc.says == "" && (err != nil || got != tc.want):
-			t.Errorf("%s: %d, %v", tc.name, got, err)
+		case tc.says == "" && (err != nil || got.String() != tc.want):
+			t.Errorf("%s: %s, %v", tc.name, got, err)
 		case tc.says != "" && (err == nil || !strings.Contains(err.Error(), tc.says) || protocol.CodeOf(err) != tc.code):
 			t.Errorf("%s: %v (%s), want %q (%s)", tc.name, err, protocol.CodeOf(err), tc.says, tc.code)
 		}

@@ -144,6 +144,7 @@ type Instance struct {
 	Partition    string            `json:"partition"`
 	Address      string            `json:"address" doc:"IP address of the instance, the same on every peer of the account"`
 	Ports        map[string]uint16 `json:"ports"`
+	UDPPorts     []string          `json:"udp_ports,omitempty" doc:"the names of the ports that are of UDP; the others are of TCP"`
 	Connection   map[string]string `json:"connection" doc:"what the instance publishes: url, user, password"`
 
 	// Unreachable is since when the computer is lost, if it is.
@@ -183,7 +184,9 @@ type LogQuery struct {
 
 // A ConnectInput says to which port of an instance.
 type ConnectInput struct {
-	// Port is its name, or its number. "" is the only one.
+	// Port is its name, its number, or such as "53/udp". "" is the only one. To a
+	// port of UDP the connection carries datagrams, each behind its length in 2
+	// bytes, big-endian.
 	Port string `json:"port,omitempty" maxLength:"64"`
 }
 

@@ -6,10 +6,13 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/slapmesh/slapmesh/mesh/datagram"
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
@@ -131,6 +134,84 @@ func TestInstancesReachOneAnother(t *testing.T) {
 	}
 	w.until("the way is gone", func() error { return reaches(right, db, false) })
 }
+
+// A service of UDP is used from another host by its address, and through
+// slapd connect; what is carried is counted.
+func TestUDPService(t *testing.T) {
+	t.Parallel()
+	left, right := twoHosts(t)
+	w := newWorld(t, left)
+	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()
+	b := w.startIn(right, "b", "join", "10.7.0.1:7527", "--listen", "10.7.0.2:7527", "--token", a.token(protocol.TokenInput{})).up()
+	a.sees(2)
+	folder := filepath.Join(t.TempDir(), "datagrams")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	profile := `
+release(name = "datagrams", version = "1", title = "Memcached over UDP", sources = [debian("memcached")])
+
+def instance(i):
+    i.service("memcached", ["memcached", "-l", i.ip, "-p", "11211", "-U", "11211"], ports = {"tcp": 11211, "udp": "11211/udp"})
+    i.publish(url = "udp://" + i.address("udp"))
+`
+	if err := os.WriteFile(filepath.Join(folder, "release.star"), []byte(profile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := a.slapd("request", folder, "cache", "--filter", "computer=a"); r.code != 0 {
+		t.Fatal(r.complaint)
+	}
+	i := a.settled("cache")
+	if len(i.UDPPorts) != 1 || i.UDPPorts[0] != "udp" || i.Ports["udp"] != 11211 {
+		t.Fatalf("ports %v, of UDP %v", i.Ports, i.UDPPorts)
+	}
+	version := func(c net.Conn) error { // see memcached's protocol.txt: each datagram has a number, and how many there are
+		defer func() { _ = c.Close() }()
+		if _, err := c.Write([]byte("\x00\x07\x00\x00\x00\x01\x00\x00version\r\n")); err != nil {
+			return err
+		}
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+		answer := make([]byte, 100)
+		n, err := c.Read(answer)
+		if err == nil && !strings.HasPrefix(string(answer[:n]), "\x00\x07\x00\x00\x00\x01\x00\x00VERSION") {
+			err = fmt.Errorf("memcached says %q", answer[:n])
+		}
+		return err
+	}
+	w.until("it answers on the other host", func() error {
+		c, err := right.dialUDP(hostOf(t, i))
+		if err != nil {
+			return err
+		}
+		return version(c)
+	})
+	c, err := b.Connect(t.Context(), protocol.Ref{Reference: "cache"}, protocol.ConnectInput{Port: "udp"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := version(framedConn{Conn: nil, stream: c}); err != nil {
+		t.Errorf("through the API: %v", err)
+	}
+	a.set("cache", protocol.RequestDestroyed)
+	w.until("what was carried is billed", func() error {
+		s, err := a.Statement(t.Context(), "")
+		if err == nil && only(t, s.Pays).Used.Network < 50 {
+			err = fmt.Errorf("%d bytes", only(t, s.Pays).Used.Network)
+		}
+		return err
+	})
+}
+
+// A framedConn says datagrams over a connection of the API.
+type framedConn struct {
+	net.Conn
+	stream protocol.Conn
+}
+
+func (f framedConn) Write(p []byte) (int, error)     { return len(p), datagram.Write(f.stream, p) }
+func (f framedConn) Read(p []byte) (int, error)      { return datagram.Read(f.stream, p) }
+func (f framedConn) Close() error                    { return f.stream.Close() }
+func (f framedConn) SetReadDeadline(time.Time) error { return nil }
 
 // twoHosts makes two networks and a cable between them.
 func twoHosts(t *testing.T) (left, right *network) {

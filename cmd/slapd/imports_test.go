@@ -21,7 +21,8 @@ var mayImport = map[string][]string{
 	"mesh/switchboard":          {},
 	"mesh/tcp":                  {},
 	"mesh/tiers":                {"mesh/frame"},
-	"mesh/tunnel":               {"mesh"},
+	"mesh/tunnel":               {"mesh", "mesh/datagram"},
+	"mesh/datagram":             {},
 	"consensus":                 {"consensus/logstore"},
 	"consensus/logstore":        {},
 	"consensus/consensustest":   {"consensus"},
@@ -58,7 +59,7 @@ var mayImport = map[string][]string{
 	"protocol/rest":         {"ledger", "protocol"},
 	"protocol/client":       {"ledger", "protocol"},
 	"cmd/slapd":             {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/build", "partition/catalog", "partition/release", "partition/supervisor"},
-	"cmd/slapd/command":     {"ledger", "ledger/journal", "protocol", "protocol/client"},
+	"cmd/slapd/command":     {"ledger", "ledger/journal", "mesh/datagram", "protocol", "protocol/client"},
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {
 		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/lan", "mesh/tunnel",

@@ -22,11 +22,13 @@ type header struct {
 	Format  uint64 `cbor:"1,keyasint"`
 	Address string `cbor:"2,keyasint"` // ADDRESS:PORT of the instance
 	Ticket  []byte `cbor:"3,keyasint,omitempty"`
+	UDP     bool   `cbor:"4,keyasint,omitempty"`
 }
 
 // A Want is what a connecting end asks for.
 type Want struct {
 	Address netip.AddrPort // of the instance
+	UDP     bool           // the stream carries datagrams, as package datagram writes them
 
 	// Ticket is the proof that the connecting peer may do this although the
 	// ledger does not say so of the peer itself. What it looks like is for
@@ -60,7 +62,7 @@ var errAnswer = map[byte]error{
 
 // encodeHeader asks for what is wanted.
 func encodeHeader(w Want) ([]byte, error) {
-	body, err := cbor.Marshal(header{headerFormat, w.Address.String(), w.Ticket})
+	body, err := cbor.Marshal(header{headerFormat, w.Address.String(), w.Ticket, w.UDP})
 	if err != nil {
 		return nil, fmt.Errorf("encode tunnel header: %w", err)
 	}
@@ -101,5 +103,5 @@ func readHeader(r io.Reader) (Want, error) {
 	if !tunnelled(a) {
 		return Want{}, fmt.Errorf("read tunnel header: %s is not the address of an instance", a)
 	}
-	return Want{a, h.Ticket}, nil
+	return Want{a, h.UDP, h.Ticket}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/datagram"
 )
 
 const (
@@ -35,6 +37,8 @@ type Config struct {
 	Local func(peer mesh.PeerID) bool
 	// Listen listens at an address of this computer. Default: TCP.
 	Listen func(ctx context.Context, address netip.AddrPort) (net.Listener, error)
+	// ListenPacket listens for datagrams. Default: UDP.
+	ListenPacket func(ctx context.Context, address netip.AddrPort) (net.PacketConn, error)
 	// Connections bounds how many are open at a time. Default 4096.
 	Connections int
 	// Log receives what is opened and closed. Default: nothing is logged.
@@ -51,6 +55,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Listen == nil {
 		c.Listen = func(ctx context.Context, a netip.AddrPort) (net.Listener, error) {
 			return new(net.ListenConfig).Listen(ctx, "tcp", a.String())
+		}
+	}
+	if c.ListenPacket == nil {
+		c.ListenPacket = func(ctx context.Context, a netip.AddrPort) (net.PacketConn, error) {
+			return new(net.ListenConfig).ListenPacket(ctx, "udp", a.String())
 		}
 	}
 	if c.Connections <= 0 {
@@ -71,7 +80,7 @@ type Manager struct {
 	mu   sync.Mutex
 	want []Service
 
-	have map[netip.AddrPort]*entrance // owned by Run
+	have map[place]*entrance // owned by Run
 }
 
 // New returns a manager that wants nothing yet.
@@ -84,7 +93,7 @@ func New(c Config) (*Manager, error) {
 		config:  c,
 		open:    newCount(c.Connections, c.Connections),
 		changed: make(chan struct{}, 1),
-		have:    map[netip.AddrPort]*entrance{},
+		have:    map[place]*entrance{},
 	}, nil
 }
 
@@ -134,8 +143,8 @@ func (m *Manager) wanted() []Service {
 
 func (m *Manager) listening() []Service {
 	have := make([]Service, 0, len(m.have))
-	for a, e := range m.have {
-		have = append(have, Service{a, *e.peer.Load()})
+	for p, e := range m.have {
+		have = append(have, Service{p.AddrPort, p.udp, *e.peer.Load()})
 	}
 	return have
 }
@@ -146,15 +155,15 @@ func (m *Manager) do(ctx context.Context, wg *sync.WaitGroup, step Step) {
 	s := step.Service
 	switch step.Action {
 	case Close:
-		m.have[s.Address].stop()
-		delete(m.have, s.Address)
+		m.have[s.place()].stop()
+		delete(m.have, s.place())
 	case Move:
-		m.have[s.Address].peer.Store(&s.Peer)
+		m.have[s.place()].peer.Store(&s.Peer)
 	case Open:
 		ctx, cancel := context.WithCancel(ctx)
-		e := &entrance{manager: m, address: s.Address, stop: cancel}
+		e := &entrance{manager: m, place: s.place(), stop: cancel}
 		e.peer.Store(&s.Peer)
-		m.have[s.Address] = e
+		m.have[s.place()] = e
 		wg.Go(func() { e.run(ctx) })
 	}
 }
@@ -162,7 +171,7 @@ func (m *Manager) do(ctx context.Context, wg *sync.WaitGroup, step Step) {
 // An entrance is the listener of one service.
 type entrance struct {
 	manager *Manager
-	address netip.AddrPort
+	place   place
 	stop    context.CancelFunc
 	peer    atomic.Pointer[mesh.PeerID] // may move
 }
@@ -177,17 +186,13 @@ func (e *entrance) run(ctx context.Context) {
 	wait := retryMin
 	complained := false
 	for {
-		l, err := e.manager.config.Listen(ctx, e.address)
-		if err == nil {
-			wait = retryMin
-			err = e.accept(ctx, &wg, l)
-		}
+		err := e.listen(ctx, &wg, func() { wait = retryMin })
 		if ctx.Err() != nil {
 			return
 		}
 		if !complained && !errors.Is(err, syscall.EADDRINUSE) {
 			complained = true
-			e.manager.config.Log.Warn("address of an instance cannot be served here", "address", e.address.String(), "err", err)
+			e.manager.config.Log.Warn("address of an instance cannot be served here", "address", e.place.String(), "err", err)
 		}
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
@@ -198,6 +203,55 @@ func (e *entrance) run(ctx context.Context) {
 		}
 		wait = min(2*wait, retryMax)
 	}
+}
+
+// listen carries what comes to the address until it fails or ctx is done.
+// Listening is called once it can.
+func (e *entrance) listen(ctx context.Context, wg *sync.WaitGroup, listening func()) error {
+	if e.place.udp {
+		socket, err := e.manager.config.ListenPacket(ctx, e.place.AddrPort)
+		if err != nil {
+			return err
+		}
+		listening()
+		return datagram.Serve(ctx, socket, e.session, datagram.Idle, func(err error) {
+			e.manager.config.Log.Debug("tunnel failed", "address", e.place.String(), "err", err)
+		})
+	}
+	l, err := e.manager.config.Listen(ctx, e.place.AddrPort)
+	if err != nil {
+		return err
+	}
+	listening()
+	return e.accept(ctx, wg, l)
+}
+
+// session opens the stream of one program that speaks in datagrams. It is
+// counted until it is closed.
+func (e *entrance) session(ctx context.Context) (io.ReadWriteCloser, error) {
+	peer := *e.peer.Load()
+	if !e.manager.open.enter(peer) {
+		return nil, errors.New("too many connections")
+	}
+	leave := sync.OnceFunc(func() { e.manager.open.leave(peer) })
+	stream, err := e.dial(ctx, peer)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return closing{stream, leave}, nil
+}
+
+// closing is a connection of whose end somebody is told.
+type closing struct {
+	net.Conn
+	closed func()
+}
+
+// Close ends the connection.
+func (c closing) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }
 
 // accept carries connections until the listener fails or ctx is done.
@@ -211,7 +265,7 @@ func (e *entrance) accept(ctx context.Context, wg *sync.WaitGroup, l net.Listene
 		}
 		wg.Go(func() {
 			if err := e.carry(ctx, c); err != nil {
-				e.manager.config.Log.Debug("tunnel failed", "address", e.address.String(), "err", err)
+				e.manager.config.Log.Debug("tunnel failed", "address", e.place.String(), "err", err)
 			}
 		})
 	}
@@ -241,5 +295,5 @@ func (e *entrance) carry(ctx context.Context, c net.Conn) error {
 func (e *entrance) dial(ctx context.Context, peer mesh.PeerID) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
-	return open(ctx, e.manager.config.Dial, peer, Want{Address: e.address})
+	return open(ctx, e.manager.config.Dial, peer, Want{Address: e.place.AddrPort, UDP: e.place.udp})
 }

@@ -16,7 +16,29 @@ var Network = netip.MustParsePrefix("127.64.0.0/10")
 // hosts the instance.
 type Service struct {
 	Address netip.AddrPort
+	UDP     bool // it is asked in datagrams
 	Peer    mesh.PeerID
+}
+
+// place is what one listener is for.
+type place struct {
+	netip.AddrPort
+	udp bool
+}
+
+func (s Service) place() place { return place{s.Address, s.UDP} }
+
+// String is the place as people write it.
+func (p place) String() string {
+	if p.udp {
+		return p.AddrPort.String() + "/udp"
+	}
+	return p.AddrPort.String()
+}
+
+// Compare orders services by where they are.
+func (s Service) Compare(other Service) int {
+	return cmp.Or(s.Address.Compare(other.Address), cmp.Compare(s.place().String(), other.place().String()))
 }
 
 // An Action is what a Step does.
@@ -38,9 +60,9 @@ type Step struct {
 // String is the step as a line of a log.
 func (s Step) String() string {
 	if s.Action == Close {
-		return fmt.Sprintf("close %s", s.Service.Address)
+		return fmt.Sprintf("close %s", s.Service.place())
 	}
-	return fmt.Sprintf("%s %s to %s", s.Action, s.Service.Address, s.Service.Peer.Short())
+	return fmt.Sprintf("%s %s to %s", s.Action, s.Service.place(), s.Service.Peer.Short())
 }
 
 // Plan lists the steps from the services that a manager has listeners for to
@@ -64,17 +86,17 @@ func Plan(want, have []Service) []Step {
 		}
 	}
 	slices.SortFunc(steps, func(x, y Step) int {
-		return cmp.Or(cmp.Compare(x.Action, y.Action), x.Service.Address.Compare(y.Service.Address))
+		return cmp.Or(cmp.Compare(x.Action, y.Action), x.Service.Compare(y.Service))
 	})
 	return steps
 }
 
-func index(services []Service) map[netip.AddrPort]Service {
-	m := make(map[netip.AddrPort]Service, len(services))
+func index(services []Service) map[place]Service {
+	m := make(map[place]Service, len(services))
 	for _, s := range services {
 		s.Address = netip.AddrPortFrom(s.Address.Addr().Unmap(), s.Address.Port())
-		if _, ok := m[s.Address]; !ok && tunnelled(s.Address) {
-			m[s.Address] = s
+		if _, ok := m[s.place()]; !ok && tunnelled(s.Address) {
+			m[s.place()] = s
 		}
 	}
 	return m

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/datagram"
 )
 
 const (
@@ -30,8 +31,9 @@ type ServeConfig struct {
 	// whatever is not the address of an instance of this computer, and believe
 	// nothing that the peer says of itself.
 	Authorize func(peer mesh.PeerID, want Want) error
-	// Dial connects to an instance of this computer. Default: TCP.
-	Dial func(ctx context.Context, address netip.AddrPort) (net.Conn, error)
+	// Dial connects to an instance of this computer. Default: TCP, or UDP if
+	// that is wanted.
+	Dial func(ctx context.Context, want Want) (net.Conn, error)
 	// Count returns where the bytes that are carried to and from an address
 	// are added up, or nil for nowhere. It is asked once for each connection.
 	// A byte counts when it has been handed on. Default: nowhere.
@@ -49,8 +51,12 @@ func (c ServeConfig) withDefaults() (ServeConfig, error) {
 		return c, errors.New("tunnel: config: Authorize required")
 	}
 	if c.Dial == nil {
-		c.Dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", a.String())
+		c.Dial = func(ctx context.Context, want Want) (net.Conn, error) {
+			network := "tcp"
+			if want.UDP {
+				network = "udp"
+			}
+			return new(net.Dialer).DialContext(ctx, network, want.Address.String())
 		}
 	}
 	if c.Count == nil {
@@ -102,7 +108,7 @@ type server struct {
 // serve answers one stream and carries it to the instance.
 func (s *server) serve(ctx context.Context, stream net.Conn) {
 	defer context.AfterFunc(ctx, func() { reset(stream) })()
-	instance, address, answer, err := s.connect(ctx, stream)
+	instance, want, answer, err := s.connect(ctx, stream)
 	if err != nil {
 		s.config.Log.Debug("tunnel refused", "peer", mesh.PeerOf(stream).Short(), "err", err)
 	}
@@ -116,36 +122,39 @@ func (s *server) serve(ctx context.Context, stream net.Conn) {
 		reset(instance)
 		return
 	}
-	splice(stream, instance, s.config.Count(address))
+	if want.UDP {
+		datagram.Carry(stream, instance, datagram.Idle, s.config.Count(want.Address))
+		return
+	}
+	splice(stream, instance, s.config.Count(want.Address))
 }
 
 // connect reads what the peer wants, and dials it. A connection that it
 // returns is counted.
-func (s *server) connect(ctx context.Context, stream net.Conn) (_ net.Conn, address netip.AddrPort, answer byte, err error) {
+func (s *server) connect(ctx context.Context, stream net.Conn) (_ net.Conn, want Want, answer byte, err error) {
 	peer := mesh.PeerOf(stream)
 	ctx, cancel := context.WithTimeout(ctx, greeting)
 	defer cancel()
 	inTime := context.AfterFunc(ctx, func() { reset(stream) })
-	want, err := readHeader(stream)
-	address = want.Address
+	want, err = readHeader(stream)
 	if !inTime() {
-		return nil, address, answerMalformed, context.Cause(ctx)
+		return nil, want, answerMalformed, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, address, answerMalformed, err
+		return nil, want, answerMalformed, err
 	}
 	if err := s.config.Authorize(peer, want); err != nil {
-		return nil, address, answerForbidden, err
+		return nil, want, answerForbidden, err
 	}
 	if !s.open.enter(peer) {
-		return nil, address, answerBusy, errAnswer[answerBusy]
+		return nil, want, answerBusy, errAnswer[answerBusy]
 	}
-	instance, err := s.config.Dial(ctx, address)
+	instance, err := s.config.Dial(ctx, want)
 	if err != nil {
 		s.open.leave(peer)
-		return nil, address, answerDown, err
+		return nil, want, answerDown, err
 	}
-	return instance, address, answerYes, nil
+	return instance, want, answerYes, nil
 }
 
 // A count bounds how many connections are open, in all and for each peer.

@@ -95,7 +95,7 @@ func newRig(tb testing.TB, change func(*tunnel.Config, *tunnel.ServeConfig)) *ri
 			}
 			return r.refuse
 		},
-		Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+		Dial: func(ctx context.Context, _ tunnel.Want) (net.Conn, error) {
 			r.mu.Lock()
 			r.connect++
 			r.mu.Unlock()

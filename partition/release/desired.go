@@ -52,6 +52,7 @@ type Desired struct {
 	Metrics   []Metric          `cbor:",omitempty"`
 	Published map[string]string // the connection parameters
 	Ports     map[string]uint16 // those of all services, by name
+	UDP       []string          `cbor:",omitempty"` // the names of those of UDP, sorted; the others are of TCP
 	Shared    map[uint64]Served `cbor:",omitempty"` // by number; nil if the release serves none
 	Requests  []Request         `cbor:",omitempty"` // the instances that it needs
 }
@@ -91,8 +92,9 @@ type Service struct {
 	Argv      []string
 	Env       map[string]string
 	Ports     map[string]uint16 // on the instance's address, by name
+	UDP       []string          `cbor:",omitempty"` // the names of those of UDP
 	After     []string          // services that have to be ready before it starts
-	Readiness *Readiness        // nil: ready when its ports accept connections
+	Readiness *Readiness        // nil: ready when its ports of TCP accept connections
 	// StopSignal asks the service to end, such as "SIGTERM"; after StopGrace it is
 	// killed.
 	StopSignal string

@@ -157,7 +157,19 @@ expected a port that i.service declared before: http
 release.star:3:14: service: a: ports: http is 80000
         i.service("a", ["a"], ports = {"http": 80000})
                  ^
-expected a whole number from 1 to 65535
+expected a whole number from 1 to 65535, or, for a port of UDP, a text such as "53/udp"
+`},
+		{"unknown protocol", head + "    i.service(\"a\", [\"a\"], ports = {\"http\": \"80/tcp\"})\n", `
+release.star:3:14: service: a: ports: http is "80/tcp"
+        i.service("a", ["a"], ports = {"http": "80/tcp"})
+                 ^
+expected a whole number from 1 to 65535, or, for a port of UDP, a text such as "53/udp"
+`},
+		{"connecting to UDP", head + "    i.service(\"a\", [\"a\"], ports = {\"dns\": \"53/udp\"})\n    i.promise(\"b\", tcp = \"dns\")\n", `
+release.star:4:14: promise: b: tcp: dns is a port of UDP, to which nothing can connect
+        i.promise("b", tcp = "dns")
+                 ^
+expected a command that asks it: exec = […]
 `},
 		{"two checks", head + "    i.promise(\"a\", exec = [\"a\"], tcp = \"localhost:1\")\n", `
 release.star:3:14: promise: a: 2 checks

@@ -230,16 +230,22 @@ func readTime(what string, value starlark.Value, standard, least, most time.Dura
 	return d, nil
 }
 
-func readPort(service string, item starlark.Tuple) (string, uint16, error) {
+// readPort reads one port: a number, of TCP, or such as "53/udp".
+func readPort(service string, item starlark.Tuple) (name string, number uint16, udp bool, err error) {
 	name, ok := starlark.AsString(item[0])
 	if !ok || !releaseName.MatchString(name) {
-		return "", 0, faultf("service: %s: ports: name %s", service, item[0]).expected("small letters, digits and -")
+		return "", 0, false, faultf("service: %s: ports: name %s", service, item[0]).expected("small letters, digits and -")
 	}
-	var number int
-	if err := starlark.AsInt(item[1], &number); err != nil || number < 1 || number > 65535 {
-		return "", 0, faultf("service: %s: ports: %s is %s", service, name, item[1]).expected("a whole number from 1 to 65535")
+	text, ok := starlark.AsString(item[1])
+	if !ok {
+		text = item[1].String()
 	}
-	return name, uint16(number), nil
+	digits, protocol, named := strings.Cut(text, "/")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || n == 0 || ok != named || named && protocol != "udp" {
+		return "", 0, false, faultf("service: %s: ports: %s is %s", service, name, item[1]).expected("a whole number from 1 to 65535, or, for a port of UDP, a text such as \"53/udp\"")
+	}
+	return name, uint16(n), named, nil
 }
 
 // quoteList joins names for a message.

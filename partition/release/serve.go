@@ -53,7 +53,7 @@ func (i *instance) service(_ *starlark.Thread, fn *starlark.Builtin, args starla
 	if s.StopGrace, err = readTime(what+": stop_grace", grace, stopGrace, 0, time.Hour); err != nil {
 		return nil, err
 	}
-	if s.Ports, err = i.readPorts(s.Name, ports); err != nil {
+	if s.Ports, s.UDP, err = i.readPorts(s.Name, ports); err != nil {
 		return nil, err
 	}
 	if s.Readiness, err = i.readReadiness(what, ready, readyEnv, timeout); err != nil {
@@ -69,30 +69,37 @@ type serviceValue struct {
 	name string
 }
 
-func (i *instance) readPorts(service string, dict *starlark.Dict) (map[string]uint16, error) {
+// readPorts reads ports= of a service, and returns them by name, and which are
+// of UDP.
+func (i *instance) readPorts(service string, dict *starlark.Dict) (out map[string]uint16, udp []string, err error) {
 	if dict == nil || dict.Len() == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	out := make(map[string]uint16, dict.Len())
+	out = make(map[string]uint16, dict.Len())
 	for _, item := range dict.Items() {
-		name, number, err := readPort(service, item)
+		name, number, datagrams, err := readPort(service, item)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if _, ok := i.desired.Ports[name]; ok {
-			return nil, faultf("service: %s: ports: %s is there twice", service, name)
+			return nil, nil, faultf("service: %s: ports: %s is there twice", service, name)
 		}
 		for other, taken := range i.desired.Ports {
-			if taken == number {
-				return nil, faultf("service: %s: ports: %s and %s are both %d", service, min(name, other), max(name, other), number)
+			if taken == number && slices.Contains(i.desired.UDP, other) == datagrams {
+				return nil, nil, faultf("service: %s: ports: %s and %s are both %d", service, min(name, other), max(name, other), number)
 			}
 		}
 		if len(i.desired.Ports) >= maxThings {
-			return nil, faultf("service: %s: ports: more than %d", service, maxThings)
+			return nil, nil, faultf("service: %s: ports: more than %d", service, maxThings)
 		}
 		out[name], i.desired.Ports[name] = number, number
+		if datagrams {
+			udp, i.desired.UDP = append(udp, name), append(i.desired.UDP, name)
+		}
 	}
-	return out, nil
+	slices.Sort(udp)
+	slices.Sort(i.desired.UDP)
+	return out, udp, nil
 }
 
 // readAfter reads one service or a list of them: what i.service returned, or
@@ -165,6 +172,9 @@ func (i *instance) readReadiness(what string, ready starlark.Value, env *starlar
 // readTarget returns the address of a port by name, or checks host:port.
 func (i *instance) readTarget(what, target string) (string, error) {
 	if number, ok := i.desired.Ports[target]; ok {
+		if slices.Contains(i.desired.UDP, target) {
+			return "", faultf("%s: %s is a port of UDP, to which nothing can connect", what, target).expected("a command that asks it: exec = […]")
+		}
 		return i.input.address(number), nil
 	}
 	if _, _, err := net.SplitHostPort(target); err != nil {

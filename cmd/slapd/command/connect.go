@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/slapmesh/slapmesh/mesh/datagram"
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
@@ -28,7 +29,7 @@ func connectVerb() *verb {
 		name: "connect", args: "REFERENCE [PORT]", min: 1, max: 2, brief: "reach a port of an instance from here",
 		about: "A port on this computer leads to the instance's, wherever that runs, until\n" +
 			"interrupted; any number of programs may connect. PORT is a name or a number; it may\n" +
-			"be left out where there is only one. With --stdio the one connection is standard\n" +
+			"be left out where there is only one. A port of UDP is one here too. With --stdio the one connection is standard\n" +
 			"input and output, as programs want that take a ProxyCommand.",
 		options: func() []cli.Flag {
 			return []cli.Flag{
@@ -65,9 +66,14 @@ func connectVerb() *verb {
 			dial := func(ctx context.Context) (protocol.Conn, error) {
 				ctx, cancel := context.WithTimeout(ctx, connectPatience)
 				defer cancel()
-				return service.Connect(ctx, i.ref(), protocol.ConnectInput{Port: fmt.Sprint(port)})
+				return service.Connect(ctx, i.ref(), protocol.ConnectInput{Port: port.String()})
 			}
-			if i.Bool("stdio") {
+			switch {
+			case i.Bool("stdio") && port.UDP:
+				return usagef("--stdio: %s is a port of UDP, and standard input has no datagrams: leave --stdio out", port)
+			case port.UDP:
+				return i.connectPackets(ctx, instance, port, dial)
+			case i.Bool("stdio"):
 				return i.connectStdio(ctx, dial)
 			}
 			return i.connectListen(ctx, instance, port, dial)
@@ -102,13 +108,10 @@ func (i *invocation) connectStdio(ctx context.Context, dial func(context.Context
 
 // connectListen carries the connections of a port of this computer until it is
 // interrupted.
-func (i *invocation) connectListen(ctx context.Context, instance protocol.Instance, port uint16, dial func(context.Context) (protocol.Conn, error)) error {
+func (i *invocation) connectListen(ctx context.Context, instance protocol.Instance, port protocol.Port, dial func(context.Context) (protocol.Conn, error)) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", i.String("listen"))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("--listen %s: another program has this port: choose another one (port 0 picks one)", i.String("listen"))
-	}
 	if err != nil {
-		return fmt.Errorf("--listen %s: %w", i.String("listen"), err)
+		return i.notListening(err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	if err := i.tellConnect(instance, port, l.Addr().String()); err != nil {
@@ -150,18 +153,49 @@ func (i *invocation) connectListen(ctx context.Context, instance protocol.Instan
 	}
 }
 
+// connectPackets carries what is said to a UDP port of this computer until it is
+// interrupted.
+func (i *invocation) connectPackets(ctx context.Context, instance protocol.Instance, port protocol.Port, dial func(context.Context) (protocol.Conn, error)) error {
+	socket, err := new(net.ListenConfig).ListenPacket(ctx, "udp", i.String("listen"))
+	if err != nil {
+		return i.notListening(err)
+	}
+	if err := i.tellConnect(instance, port, socket.LocalAddr().String()); err != nil {
+		return err
+	}
+	open := func(ctx context.Context) (io.ReadWriteCloser, error) { return dial(ctx) }
+	err = datagram.Serve(ctx, socket, open, datagram.Idle, func(err error) {
+		if ctx.Err() == nil {
+			fmt.Fprintf(i.Err, "slapd connect: %s\n", oneLine(strings.TrimPrefix(err.Error(), "connect ")))
+		}
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("receive: %w", err)
+}
+
+// notListening says why a port cannot be had, and what to do.
+func (i *invocation) notListening(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("--listen %s: another program has this port: choose another one (port 0 picks one)", i.String("listen"))
+	}
+	return fmt.Errorf("--listen %s: %w", i.String("listen"), err)
+}
+
 // A connected is what connect prints as JSON.
 type connected struct {
 	Reference string `json:"reference"`
 	Port      uint16 `json:"port"`
+	UDP       bool   `json:"udp,omitempty"`
 	Address   string `json:"address"`
 }
 
-func (i *invocation) tellConnect(instance protocol.Instance, port uint16, address string) error {
+func (i *invocation) tellConnect(instance protocol.Instance, port protocol.Port, address string) error {
 	if i.Bool("json") {
-		return printJSON(i.Out, connected{instance.Reference, port, address})
+		return printJSON(i.Out, connected{instance.Reference, port.Number, port.UDP, address})
 	}
-	_, err := fmt.Fprintf(i.Out, "%s leads to port %d of %s, until interrupted\n", address, port, printable(instance.Reference))
+	_, err := fmt.Fprintf(i.Out, "%s leads to port %s of %s, until interrupted\n", address, port, printable(instance.Reference))
 	return err
 }
 

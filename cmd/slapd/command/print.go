@@ -10,6 +10,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"github.com/slapmesh/slapmesh/protocol"
 )
 
 // show prints a value: as JSON if that was asked, else as people read it.
@@ -59,6 +61,15 @@ func pairs[V any](m map[string]V) string {
 		out = append(out, fmt.Sprintf("%s=%v", k, m[k]))
 	}
 	return strings.Join(out, " ")
+}
+
+// ports lists the ports of an instance.
+func ports(n protocol.Instance) string {
+	list := make(map[string]protocol.Port, len(n.Ports))
+	for name, number := range n.Ports {
+		list[name] = protocol.Port{Number: number, UDP: slices.Contains(n.UDPPorts, name)}
+	}
+	return pairs(list)
 }
 
 // age prints how long ago something was, roughly.

@@ -56,7 +56,7 @@ func (i *invocation) printInstance(w io.Writer, n protocol.Instance) {
 	}
 	i.printRelations(w, n)
 	row(w, "computer", n.ComputerName+" ("+n.Computer+"), partition "+n.Partition)
-	row(w, "address", n.Address+" "+pairs(n.Ports))
+	row(w, "address", n.Address+" "+ports(n))
 	row(w, "needs", n.Needs)
 	row(w, "filter", pairs(n.Filter))
 	for _, r := range []struct{ what, text string }{

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/tunnel"
 	"github.com/slapmesh/slapmesh/partition/release"
 	"github.com/slapmesh/slapmesh/protocol"
 )
@@ -226,10 +227,10 @@ func TestMembersReach(t *testing.T) {
 		ID: i.ID, Generation: i.Generation, State: ledger.InstanceStarted, Ports: map[string]uint16{"x": 1000},
 	}}})
 	at := netip.AddrPortFrom(i.Address, 1000)
-	there := fmt.Sprintf("[{%s ann}]", at)
+	there := fmt.Sprintf("[{%s false ann}]", at)
 	check := func(when, who string, may bool) {
 		t.Helper()
-		if err := mayReach(p.State, "ann", mesh.PeerID(who), at); (err == nil) != may {
+		if err := mayReach(p.State, "ann", mesh.PeerID(who), tunnel.Want{Address: at}); (err == nil) != may {
 			t.Errorf("%s, %s reaches it: %v, want %v", when, who, err, may)
 		}
 		want := "[]"
@@ -324,7 +325,7 @@ func TestInstancesReach(t *testing.T) {
 	started("peer-ann", "own", "bob") // of a user, not of a tree with others
 	check := func(when, who string, may bool) {
 		t.Helper()
-		if err := mayReach(p.State, "ann", mesh.PeerID(who), db); (err == nil) != may {
+		if err := mayReach(p.State, "ann", mesh.PeerID(who), tunnel.Want{Address: db}); (err == nil) != may {
 			t.Errorf("%s, %s reaches it: %v, want %v", when, who, err, may)
 		}
 		listens := strings.Contains(fmt.Sprint(tunnels(p.State, ledger.PeerID(who), "elsewhere")), db.String())

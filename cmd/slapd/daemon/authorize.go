@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
@@ -48,18 +48,18 @@ func (d *Daemon) known(peer mesh.PeerID) bool {
 func (d *Daemon) authorizeTunnel(peer mesh.PeerID, want tunnel.Want) error {
 	v, self := d.books.View(), ledger.ComputerID(d.mesh.Self())
 	if len(want.Ticket) == 0 {
-		return mayReach(v, self, peer, want.Address)
+		return mayReach(v, self, peer, want)
 	}
-	if _, err := published(v, self, want.Address); err != nil {
+	if _, err := published(v, self, want); err != nil {
 		return err
 	}
 	return checkTicket(v, d.mesh.ID(), want, peer, d.cfg.Clock())
 }
 
 // published returns the instance of the computer that publishes the address.
-func published(v *ledger.State, computer ledger.ComputerID, to netip.AddrPort) (ledger.Instance, error) {
-	i, ok := v.InstanceAt(to.Addr())
-	if !ok || i.Computer != computer || !publishes(i, to.Port()) {
+func published(v *ledger.State, computer ledger.ComputerID, want tunnel.Want) (ledger.Instance, error) {
+	i, ok := v.InstanceAt(want.Address.Addr())
+	if !ok || i.Computer != computer || !publishes(i, want.Address.Port(), want.UDP) {
 		return i, errors.New("no instance of this computer publishes the address")
 	}
 	return i, nil
@@ -70,8 +70,8 @@ func published(v *ledger.State, computer ledger.ComputerID, to netip.AddrPort) (
 // may do more than look in that project, of those who have a shared instance
 // inside, for operators, and for computers that have an instance of the same
 // tree or project.
-func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, to netip.AddrPort) error {
-	i, err := published(v, computer, to)
+func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, want tunnel.Want) error {
+	i, err := published(v, computer, want)
 	if err != nil {
 		return err
 	}
@@ -117,9 +117,9 @@ func uses(v *ledger.State, user, project ledger.AccountName) bool {
 	return ok && !a.Disabled && m.Role.Rights().Has(ledger.RightInstances)
 }
 
-func publishes(i ledger.Instance, port uint16) bool {
-	for _, p := range i.Ports {
-		if p == port {
+func publishes(i ledger.Instance, port uint16, udp bool) bool {
+	for name, p := range i.Ports {
+		if p == port && slices.Contains(i.UDP, name) == udp {
 			return true
 		}
 	}

@@ -38,6 +38,7 @@ func wireInstance(v *ledger.State, i ledger.Instance) protocol.Instance {
 		Computer:       string(i.Computer),
 		Partition:      ledger.PartitionName(i.Partition),
 		Ports:          i.Ports,
+		UDPPorts:       i.UDP,
 		Connection:     i.Connection,
 		Generation:     i.Generation,
 		Created:        i.Created,

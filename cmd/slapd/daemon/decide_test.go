@@ -13,6 +13,7 @@ import (
 	"github.com/slapmesh/slapmesh/consensus/voters"
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/tunnel"
 	"github.com/slapmesh/slapmesh/partition"
 	"github.com/slapmesh/slapmesh/partition/catalog"
 	"github.com/slapmesh/slapmesh/protocol"
@@ -193,7 +194,7 @@ func TestTunnels(t *testing.T) {
 	p.place("bob", "db", r, "bobshost")
 	p.write(ledger.AsPeer("op"), ledger.CreateToken{ID: "t", Digest: make([]byte, 32), Role: ledger.RoleComputer, Uses: 9, Expires: noon.Add(time.Hour), Account: "peer-ann"})
 	p.write(ledger.AsPeer("op"), ledger.Admit{TokenDigest: make([]byte, 32), Peer: "laptop", PublicKey: []byte("laptop"), Name: "laptop"})
-	there := fmt.Sprintf("[{%s:1000 ann}]", i.Address)
+	there := fmt.Sprintf("[{%s:1000 false ann}]", i.Address)
 	check := func(what string, self ledger.PeerID, host, want string) {
 		t.Helper()
 		if got := fmt.Sprint(tunnels(p.State, self, host)); got != want {
@@ -233,7 +234,7 @@ func TestMayReach(t *testing.T) {
 		{"the loopback", "ann", "ann", netip.MustParseAddrPort("127.0.0.1:1000"), "no instance"},
 		{"through another computer", "bob", "ann", at, "no instance"},
 	} {
-		err := mayReach(p.State, tc.here, tc.peer, tc.to)
+		err := mayReach(p.State, tc.here, tc.peer, tunnel.Want{Address: tc.to})
 		if got := fmt.Sprint(err); (err == nil) != (tc.want == "") || !strings.Contains(got, tc.want) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
 		}

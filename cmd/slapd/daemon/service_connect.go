@@ -28,8 +28,8 @@ func (s *service) Connect(ctx context.Context, ref protocol.Ref, in protocol.Con
 	if err != nil {
 		return nil, err
 	}
-	to := netip.AddrPortFrom(i.Address, port)
-	want := tunnel.Want{Address: to}
+	to := netip.AddrPortFrom(i.Address, port.Number)
+	want := tunnel.Want{Address: to, UDP: port.UDP}
 	if s.caller.token != nil {
 		if want.Ticket, err = s.ticket(ctx, *s.caller.token, to); err != nil {
 			return nil, wireError(err)

@@ -98,8 +98,8 @@ func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service 
 			if near || i.Settled() || i.Requested != ledger.InstanceStarted || !i.Address.IsValid() {
 				continue
 			}
-			for _, port := range i.Ports {
-				out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), Peer: mesh.PeerID(i.Computer)})
+			for name, port := range i.Ports {
+				out = append(out, tunnel.Service{Address: netip.AddrPortFrom(i.Address, port), UDP: slices.Contains(i.UDP, name), Peer: mesh.PeerID(i.Computer)})
 			}
 		}
 	}
@@ -110,6 +110,6 @@ func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service 
 		}
 	}
 	add(v.Neighbours(ledger.ComputerID(self)))
-	slices.SortFunc(out, func(a, b tunnel.Service) int { return a.Address.Compare(b.Address) })
+	slices.SortFunc(out, tunnel.Service.Compare)
 	return slices.Compact(out) // what is shared is where its host is
 }

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/anishathalye/porcupine v1.3.1 // tests: histories are linearizable
 	github.com/cockroachdb/pebble/v2 v2.1.7 // the journal on disk: ordered rows, appended faster than commands come
+	github.com/creack/pty v1.1.24 // terminals for programs inside partitions
 	github.com/danielgtaylor/huma/v2 v2.37.2 // REST with an OpenAPI document from Go types
 	github.com/fxamacker/cbor/v2 v2.9.6 // one byte form of all that is logged, signed or hashed
 	github.com/go-sql-driver/mysql v1.10.1 // tests: a client of MariaDB

@@ -14,8 +14,8 @@ const ExecProtocol = "slapd-exec/1"
 // A FrameKind says what a frame carries. The numbers are part of the wire.
 type FrameKind byte
 
-// The kinds of frames. In an exec the client sends start once, then stdin and
-// stdin-end; the peer sends stdout, stderr and ping, then exit or error once.
+// The kinds of frames. In an exec the client sends start once, then stdin,
+// stdin-end and resize; the peer sends stdout, stderr and ping, then exit or error once.
 // On a connection both sides send data, then end or reset.
 const (
 	FrameStart    FrameKind = 1 // JSON of ExecInput
@@ -29,6 +29,7 @@ const (
 	FrameData     FrameKind = 9
 	FrameEnd      FrameKind = 10 // empty; no more data comes
 	FrameReset    FrameKind = 11 // empty; the connection broke
+	FrameResize   FrameKind = 12 // JSON of TerminalSize
 )
 
 // MaxFrame bounds the bytes that one frame carries.
@@ -52,7 +53,7 @@ func ReadFrame(r io.Reader) (Frame, error) {
 		return Frame{}, err
 	}
 	kind, size := FrameKind(head[0]), binary.BigEndian.Uint32(head[1:])
-	if kind < FrameStart || kind > FrameReset {
+	if kind < FrameStart || kind > FrameResize {
 		return Frame{}, fmt.Errorf("read frame: unknown kind %d", kind)
 	}
 	if size > MaxFrame {

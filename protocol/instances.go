@@ -193,4 +193,23 @@ type ConnectInput struct {
 // An ExecInput is a program to run inside a partition.
 type ExecInput struct {
 	Argv []string `json:"argv" minItems:"1" maxItems:"1024"`
+
+	// Terminal is the caller's, if the program is to have one: then all that it
+	// says comes as standard output.
+	Terminal *Terminal `json:"terminal,omitempty"`
+
+	// Sizes tells when the caller's terminal has another size. It may be nil.
+	Sizes <-chan TerminalSize `json:"-"`
+}
+
+// A Terminal is what a program needs to know of one.
+type Terminal struct {
+	Type string       `json:"type" maxLength:"64" doc:"as in TERM"`
+	Size TerminalSize `json:"size"`
+}
+
+// A TerminalSize is in characters. Zero is unknown.
+type TerminalSize struct {
+	Rows    uint16 `json:"rows"`
+	Columns uint16 `json:"columns"`
 }

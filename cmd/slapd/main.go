@@ -61,6 +61,7 @@ func config(clock func() time.Time) command.Config {
 		Version:  version(),
 		Peer:     peer{clock},
 		Profiles: profiles{},
+		Take:     takeTerminal,
 	}
 }
 

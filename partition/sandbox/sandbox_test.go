@@ -365,6 +365,50 @@ func TestExecStreams(t *testing.T) {
 	})
 }
 
+func TestExecTerminal(t *testing.T) {
+	forEachGrade(t, func(b *bench) {
+		r := b.launch()
+		for typed, want := range map[string]struct {
+			code int
+			last string
+		}{
+			"\x03": {130, "^C"}, // interrupt
+			"\x04": {0, "ended"},
+			"":     {0, "ended"}, // no more input
+		} {
+			in, keys := io.Pipe()
+			back, out := io.Pipe()
+			sizes := make(chan supervisor.Size)
+			var code int
+			var err error
+			go func() {
+				code, err = r.Exec(b.Context(), supervisor.Exec{
+					Argv: []string{"probe", "terminal"}, Stdin: in, Stdout: out, Terminal: &supervisor.Size{Rows: 24, Columns: 80}, Sizes: sizes,
+				})
+				_ = out.Close()
+			}()
+			screen := bufio.NewReader(back)
+			line := func(want string) {
+				if got, err := screen.ReadString('\n'); strings.TrimSpace(got) != want {
+					b.Fatalf("the screen shows %q, %v; want %q", got, err, want)
+				}
+			}
+			line("24x80")
+			sizes <- supervisor.Size{Rows: 30, Columns: 100}
+			line("30x100")
+			_, _ = io.WriteString(keys, typed)
+			if typed == "" {
+				_ = keys.Close()
+			}
+			rest, _ := io.ReadAll(screen)
+			if !strings.Contains(string(rest), want.last) || code != want.code || err != nil {
+				b.Errorf("after %q the screen shows %q, exit status %d, %v", typed, rest, code, err)
+			}
+			_ = keys.Close()
+		}
+	})
+}
+
 func TestGradeWithoutBubblewrap(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	h, err := sandbox.Open(t.Context(), sandbox.Config{Binary: probe, RunDir: t.TempDir()})

@@ -86,18 +86,27 @@ type Exec struct {
 	Argv, Env      []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+
+	// Terminal is the size of one that the command gets, if set: then all that
+	// it says comes as Stdout. Sizes tells of later ones; it may be nil.
+	Terminal *Size
+	Sizes    <-chan Size
 }
 
 // Exec runs a command inside, as the services run, and returns its exit
 // status. The command ends with ctx. Exec may leave one Read of Stdin behind
 // that takes a last piece of it.
 func (c *Client) Exec(ctx context.Context, e Exec) (int, error) {
-	conn, err := c.call(ctx, request{Call: callExec, Exec: &execRequest{Argv: e.Argv, Env: e.Env}})
+	conn, err := c.call(ctx, request{Call: callExec, Exec: &execRequest{Argv: e.Argv, Env: e.Env, Terminal: e.Terminal}})
 	if err != nil {
 		return 0, err
 	}
 	defer conn.close()
-	go conn.feed(e.Stdin)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in := &frameWriter{conn: conn}
+	go in.resize(ctx, e.Sizes)
+	go in.feed(e.Stdin)
 	for {
 		r, err := conn.read(ctx)
 		if err != nil {
@@ -180,13 +189,27 @@ func (k *calling) read(ctx context.Context) (reply, error) {
 	return r, r.failure()
 }
 
+// resize sends each size of the caller's terminal.
+func (w *frameWriter) resize(ctx context.Context, sizes <-chan Size) {
+	for {
+		select {
+		case size := <-sizes:
+			if w.send(reply{Size: &size}) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // feed sends what comes from stdin, and its end.
-func (k *calling) feed(stdin io.Reader) {
+func (w *frameWriter) feed(stdin io.Reader) {
 	if stdin != nil {
 		buf := make([]byte, 32<<10)
 		for {
 			n, err := stdin.Read(buf)
-			if n > 0 && writeFrame(k, reply{Stream: streamIn, Data: buf[:n]}) != nil {
+			if n > 0 && w.send(reply{Stream: streamIn, Data: buf[:n]}) != nil {
 				return
 			}
 			if err != nil {
@@ -194,7 +217,7 @@ func (k *calling) feed(stdin io.Reader) {
 			}
 		}
 	}
-	_ = writeFrame(k, reply{Stream: streamIn})
+	_ = w.send(reply{Stream: streamIn})
 }
 
 func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {

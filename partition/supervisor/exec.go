@@ -17,30 +17,26 @@ func (s *server) exec(conn *net.UnixConn, r request) error {
 	if err := errors.Join(validateArgs(r.Exec.Argv), validateArgs(r.Exec.Env)); err != nil {
 		return err
 	}
-	var in, out, fail pipe
-	defer in.close()
-	defer out.close()
-	defer fail.close()
-	if err := errors.Join(in.open(true), out.open(false), fail.open(false)); err != nil {
-		return err
-	}
-	p, err := s.host.run(r.Exec.Argv, r.Exec.Env, [3]int{in.theirs, out.theirs, fail.theirs})
+	std, err := streamsOf(r.Exec)
 	if err != nil {
 		return err
 	}
-	for _, end := range []*pipe{&in, &out, &fail} {
-		end.closeTheirs()
+	defer std.shut()
+	p, err := s.host.run(r.Exec.Argv, r.Exec.Env, std.theirs, std.terminal != nil)
+	if err != nil {
+		return err
 	}
+	std.forget()
 	go func() {
-		feed(conn, in.ours)
+		feed(conn, std)
 		p.signal(syscall.SIGKILL) // feed ends only when the caller has gone, or the answer was sent
 	}()
 
 	w := &frameWriter{conn: conn}
 	copied := make(chan struct{})
 	var copies sync.WaitGroup
-	copies.Go(func() { w.copy(streamOut, out.ours) })
-	copies.Go(func() { w.copy(streamErr, fail.ours) })
+	copies.Go(func() { w.copy(streamOut, std.out) })
+	copies.Go(func() { w.copy(streamErr, std.fail) })
 	go func() {
 		copies.Wait()
 		close(copied)
@@ -50,18 +46,28 @@ func (s *server) exec(conn *net.UnixConn, r request) error {
 	return w.send(reply{Done: true, Code: p.code()})
 }
 
+func streamsOf(r *execRequest) (*stdio, error) {
+	if r.Terminal != nil {
+		return screen(*r.Terminal)
+	}
+	return pipes()
+}
+
 // feed passes the caller's input on until the caller goes.
-func feed(conn net.Conn, stdin io.WriteCloser) {
+func feed(conn net.Conn, std *stdio) {
 	for {
 		var r reply
 		if err := readFrame(conn, &r); err != nil {
 			return
 		}
-		if len(r.Data) == 0 {
-			_ = stdin.Close()
-			continue
+		switch {
+		case r.Size != nil:
+			_ = std.resize(*r.Size) // no program depends on it
+		case len(r.Data) == 0:
+			_ = std.in.Close()
+		default:
+			_, _ = std.in.Write(r.Data) // a command that does not read loses it, as in a shell
 		}
-		_, _ = stdin.Write(r.Data) // a command that does not read loses it, as in a shell
 	}
 }
 

@@ -89,7 +89,7 @@ func (h *inside) launch(c command, said *tail) (*launched, error) {
 		}
 		input = in.theirs
 	}
-	p, err := h.run(c.argv, c.env, [3]int{input, out.theirs, out.theirs})
+	p, err := h.run(c.argv, c.env, [3]int{input, out.theirs, out.theirs}, false)
 	out.closeTheirs()
 	in.closeTheirs()
 	if err != nil {
@@ -122,14 +122,15 @@ func (h *inside) launch(c command, said *tail) (*launched, error) {
 	return l, nil
 }
 
-// run starts a process with the environment of the walls below env.
-func (h *inside) run(argv, env []string, files [3]int) (*process, error) {
+// run starts a process with the environment of the walls below env. Its files
+// may be its terminal.
+func (h *inside) run(argv, env []string, files [3]int, terminal bool) (*process, error) {
 	env = slices.Concat(h.env, env)
 	argv, err := h.loader.resolve(argv, env, h.root)
 	if err != nil {
 		return nil, err
 	}
-	return h.reaper.start(argv, env, h.root, files)
+	return h.reaper.start(argv, env, h.root, files, terminal)
 }
 
 // await waits for done, but no longer than d.

@@ -51,8 +51,9 @@ func (r *reaper) run(stop <-chan struct{}) {
 }
 
 // start runs a command. The files are its standard streams: descriptors that
-// block, for few programs expect others.
-func (r *reaper) start(argv, env []string, dir string, files [3]int) (*process, error) {
+// block, for few programs expect others; or all one terminal, which becomes that
+// of its session.
+func (r *reaper) start(argv, env []string, dir string, files [3]int, terminal bool) (*process, error) {
 	path, err := lookPath(argv[0], env, dir)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (r *reaper) start(argv, env []string, dir string, files [3]int) (*process, 
 			Dir:   dir,
 			Env:   env,
 			Files: []uintptr{uintptr(files[0]), uintptr(files[1]), uintptr(files[2])},
-			Sys:   &syscall.SysProcAttr{Setsid: true},
+			Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: terminal}, // of descriptor 0
 		})
 	})
 	if err != nil {

@@ -39,6 +39,9 @@ type request struct {
 type execRequest struct {
 	Argv []string `cbor:"1,keyasint"`
 	Env  []string `cbor:"2,keyasint,omitempty"`
+
+	// Terminal is its size, if the command gets one.
+	Terminal *Size `cbor:"3,keyasint,omitempty"`
 }
 
 // A reply is any later message, in either direction.
@@ -49,6 +52,7 @@ type reply struct {
 	Data   []byte  `cbor:"4,keyasint,omitempty"`
 	Done   bool    `cbor:"5,keyasint,omitempty"`
 	Code   int     `cbor:"6,keyasint,omitempty"` // with Done, of exec
+	Size   *Size   `cbor:"7,keyasint,omitempty"` // the terminal's, from now on
 }
 
 // A stream is one of a command's three.

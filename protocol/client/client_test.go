@@ -314,6 +314,24 @@ func TestExecConversation(t *testing.T) {
 	}
 }
 
+func TestExecTerminal(t *testing.T) {
+	c := serve(t, protocoltest.New().As("ann", true))
+	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "db1", Release: "mariadb"}); err != nil {
+		t.Fatal(err)
+	}
+	sizes := make(chan protocol.TerminalSize, 1)
+	sizes <- protocol.TerminalSize{Rows: 50, Columns: 120}
+	in := protocol.ExecInput{Argv: []string{"terminal"}, Terminal: &protocol.Terminal{Type: "xterm", Size: protocol.TerminalSize{Rows: 24, Columns: 80}}, Sizes: sizes}
+	var stdout strings.Builder
+	if _, err := c.Exec(t.Context(), protocol.Ref{Reference: "db1"}, in, nil, &stdout, io.Discard); err != nil || stdout.String() != "{xterm {24 80}} {50 120}\n" {
+		t.Errorf("%q, %v", stdout.String(), err)
+	}
+	in.Terminal.Type = "x\ny"
+	if _, err := c.Exec(t.Context(), protocol.Ref{Reference: "db1"}, in, nil, io.Discard, io.Discard); protocol.CodeOf(err) != protocol.ErrInvalid {
+		t.Error(err)
+	}
+}
+
 func TestExecEndsWithItsCaller(t *testing.T) {
 	c := serve(t, protocoltest.New().As("ann", true))
 	if _, err := c.Request(t.Context(), protocol.RequestInput{Reference: "db1", Release: "mariadb"}); err != nil {

@@ -56,6 +56,9 @@ func (c *Client) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInp
 	if err := out.Write(protocol.FrameStart, start); err != nil {
 		return 0, c.unreachable(ctx, err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go resize(ctx, out, in.Sizes)
 	go send(out, stdin) // ends with stdin, or with the connection at its next byte
 	code, err := receive(conn, stdout, stderr)
 	if errors.Is(err, errLost) {
@@ -92,6 +95,21 @@ func send(out *protocol.FrameWriter, stdin io.Reader) {
 	_ = out.Write(protocol.FrameStdinEnd, nil)
 }
 
+// resize tells each size of the caller's terminal.
+func resize(ctx context.Context, out *protocol.FrameWriter, sizes <-chan protocol.TerminalSize) {
+	for {
+		select {
+		case size := <-sizes:
+			data, err := json.Marshal(size)
+			if err != nil || out.Write(protocol.FrameResize, data) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // errLost is that the connection broke before the last frame.
 var errLost = errors.New("no last frame")
 
@@ -116,7 +134,7 @@ func receive(conn io.Reader, stdout, stderr io.Writer) (int, error) {
 			}
 			return 0, p.Err()
 		case protocol.FramePing:
-		case protocol.FrameStart, protocol.FrameStdin, protocol.FrameStdinEnd, protocol.FrameData, protocol.FrameEnd, protocol.FrameReset:
+		case protocol.FrameStart, protocol.FrameStdin, protocol.FrameStdinEnd, protocol.FrameData, protocol.FrameEnd, protocol.FrameReset, protocol.FrameResize:
 			err = fmt.Errorf("frame of kind %d from the peer", f.Kind)
 		}
 		if err != nil {

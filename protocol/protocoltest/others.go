@@ -224,7 +224,7 @@ func echo(c protocol.Conn) {
 }
 
 // Exec implements [protocol.Sessions]. It knows the programs cat, false, echo,
-// and sleep, which waits for the end of ctx.
+// terminal, and sleep, which waits for the end of ctx.
 func (c *caller) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInput, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	if _, err := c.Instance(ctx, ref); err != nil {
 		return 0, err
@@ -235,6 +235,9 @@ func (c *caller) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInp
 		return 0, err
 	case "echo":
 		_, err := fmt.Fprintln(stdout, strings.Join(in.Argv[1:], " "))
+		return 0, err
+	case "terminal": // tells what it has, and one more size
+		_, err := fmt.Fprintln(stdout, *in.Terminal, <-in.Sizes)
 		return 0, err
 	case "false":
 		_, err := fmt.Fprintln(stderr, "no")

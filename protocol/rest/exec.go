@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"sync"
 	"time"
@@ -69,10 +70,12 @@ func (x *execution) run(ctx context.Context) (int, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	stdin, feed := io.Pipe()
+	sizes := make(chan protocol.TerminalSize, 1)
+	in.Sizes = sizes
 	var loops sync.WaitGroup
 	loops.Go(func() { x.ping(ctx, cancel) })
 	go func() { // ends when the connection is closed, after finish
-		x.feed(feed)
+		x.feed(feed, sizes)
 		cancel() // a caller that is gone wants no program
 	}()
 	code, err := x.service.Exec(ctx, x.ref, in, stdin, x.out.Stream(protocol.FrameStdout), x.out.Stream(protocol.FrameStderr))
@@ -95,12 +98,18 @@ func startOf(f protocol.Frame) (in protocol.ExecInput, err error) {
 	if len(in.Argv) == 0 || in.Argv[0] == "" {
 		return in, protocol.Errorf(protocol.ErrInvalid, "exec: no program named")
 	}
+	if t := in.Terminal; t != nil && !terminalType.MatchString(t.Type) {
+		return in, protocol.Errorf(protocol.ErrInvalid, "exec: no terminal is of type %q: say one such as xterm", t.Type)
+	}
 	return in, nil
 }
 
-// feed passes stdin on until the connection breaks. After the end of stdin it
-// goes on reading, to notice when the caller goes.
-func (x *execution) feed(stdin *io.PipeWriter) {
+// terminalType is what a TERM may be (term(7)), within bounds of ours.
+var terminalType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,63}$`)
+
+// feed passes stdin and sizes on until the connection breaks. After the end of
+// stdin it goes on reading, to notice when the caller goes.
+func (x *execution) feed(stdin *io.PipeWriter, sizes chan protocol.TerminalSize) {
 	defer stdin.Close() //nolint:errcheck // a pipe
 	for {
 		f, err := protocol.ReadFrame(x.in)
@@ -113,6 +122,16 @@ func (x *execution) feed(stdin *io.PipeWriter) {
 			if _, err := stdin.Write(f.Data); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 				return
 			}
+		case f.Kind == protocol.FrameResize:
+			var size protocol.TerminalSize
+			if json.Unmarshal(f.Data, &size) != nil {
+				return
+			}
+			select {
+			case <-sizes: // nobody took the one before, which holds no more
+			default:
+			}
+			sizes <- size
 		default:
 			return // not ours to receive
 		}

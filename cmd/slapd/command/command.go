@@ -38,7 +38,20 @@ type Config struct {
 
 	// Profiles reads and writes releases of the user's own.
 	Profiles Profiles
+
+	// Take takes over the user's terminal. Nil if there never is one.
+	Take func() (*Terminal, error)
 }
+
+// A Terminal is the user's, while its keys go elsewhere.
+type Terminal struct {
+	Size    TerminalSize
+	Sizes   <-chan TerminalSize // each later one
+	Restore func()
+}
+
+// A TerminalSize is in characters.
+type TerminalSize = protocol.TerminalSize
 
 // The exit codes.
 const (

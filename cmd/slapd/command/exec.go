@@ -1,7 +1,10 @@
 package command
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,9 +14,12 @@ import (
 func execVerb() *verb {
 	return &verb{
 		name: "exec", args: "REFERENCE -- PROGRAM [ARGUMENT]…", min: 1, max: -1, brief: "run a program inside an instance's partition",
-		about:    "Standard input, output and error are the program's, and its exit code is slapd's.",
-		options:  func() []cli.Flag { return []cli.Flag{accountFlag()} },
-		examples: []string{"slapd exec db1 -- ls -l", "slapd exec db1 -- mariadb -e 'show databases'", "slapd exec db1 -- tar c data > data.tar"},
+		about: "Standard input, output and error are the program's, and its exit code is slapd's. With --tty it has a terminal, as shells and\n" +
+			"other programs that are talked to want it.",
+		options: func() []cli.Flag {
+			return []cli.Flag{accountFlag(), &cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the program this terminal"}}
+		},
+		examples: []string{"slapd exec db1 -- ls -l", "slapd exec -t db1 -- mariadb", "slapd exec db1 -- mariadb -e 'show databases'", "slapd exec db1 -- tar c data > data.tar"},
 		run: func(ctx context.Context, i *invocation) error {
 			if len(i.args) < 2 {
 				return usagef("PROGRAM is missing")
@@ -25,11 +31,29 @@ func execVerb() *verb {
 			if err != nil {
 				return err
 			}
-			code, err := service.Exec(ctx, i.ref(), protocol.ExecInput{Argv: i.args[1:]}, i.In, i.Out, i.Err)
+			in := protocol.ExecInput{Argv: i.args[1:]}
+			if i.Bool("tty") {
+				terminal, err := i.take()
+				if err != nil {
+					return fmt.Errorf("--tty: %w", err)
+				}
+				defer terminal.Restore()
+				in.Terminal = &protocol.Terminal{Type: cmp.Or(i.Env("TERM"), "dumb"), Size: terminal.Size}
+				in.Sizes = terminal.Sizes
+			}
+			code, err := service.Exec(ctx, i.ref(), in, i.In, i.Out, i.Err)
 			if err != nil || code == 0 {
 				return err
 			}
 			return &exitError{code: code}
 		},
 	}
+}
+
+// take takes over the user's terminal, if there is one.
+func (i *invocation) take() (*Terminal, error) {
+	if i.Take == nil {
+		return nil, errors.New("there is no terminal here")
+	}
+	return i.Take()
 }

@@ -53,8 +53,37 @@ func (s *service) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecIn
 		defer func() { _ = host.Close() }()
 		return host.Exec(ctx, accountRef(i), in, stdin, stdout, stderr)
 	}
-	code, err := s.agent.Exec(ctx, i, supervisor.Exec{Argv: in.Argv, Stdin: stdin, Stdout: stdout, Stderr: stderr})
+	e := supervisor.Exec{Argv: in.Argv, Stdin: stdin, Stdout: stdout, Stderr: stderr}
+	if t := in.Terminal; t != nil {
+		e.Env = []string{"TERM=" + t.Type}
+		e.Terminal = new(supervisor.Size(t.Size))
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		e.Sizes = sizesOf(ctx, in.Sizes)
+	}
+	code, err := s.agent.Exec(ctx, i, e)
 	return code, sessionError("exec", ref, err)
+}
+
+// sizesOf says in the partitions' words what the caller's terminal says, until
+// ctx is done.
+func sizesOf(ctx context.Context, sizes <-chan protocol.TerminalSize) <-chan supervisor.Size {
+	out := make(chan supervisor.Size)
+	go func() {
+		for {
+			select {
+			case size := <-sizes:
+				select {
+				case out <- supervisor.Size(size):
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
 }
 
 // sessionError says why a look into an instance failed: what stands in the

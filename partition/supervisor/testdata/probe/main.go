@@ -56,6 +56,8 @@ func run(verb string, args []string) error {
 	case "cat":
 		_, err := io.Copy(os.Stdout, os.Stdin)
 		return err
+	case "terminal": // tell the size of the terminal, and each new one, until the input ends
+		return terminal()
 	case "exit": // CODE
 		code, _ := strconv.Atoi(args[0])
 		fmt.Fprintln(os.Stderr, "leaving")

@@ -127,3 +127,16 @@ func (w *world) public() *peer {
 	w.next++
 	return w.open(w.configWith(w.socketAt(&net.UDPAddr{IP: net.IPv4(203, 0, 113, w.next).To4(), Port: 7527})))
 }
+
+// rename gives a translator another address, and has it forget all it knows, as
+// when what is behind it moves.
+func (r *cutRouter) rename(b *box) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.boxes.all, b.ip)
+	b.ip = b.ip.Next().Next().Next()
+	r.boxes.all[b.ip] = b
+	clear(b.out)
+	clear(b.inner)
+	clear(b.allowed)
+}

@@ -165,6 +165,7 @@ func (c *conn) Close() error {
 		} else {
 			c.CancelWrite(streamReset)
 		}
+		c.link.forget(c)
 		c.release()
 	})
 	return nil
@@ -176,6 +177,7 @@ func (c *conn) Reset() {
 		c.closed.Store(true)
 		c.CancelRead(streamReset)
 		c.CancelWrite(streamReset)
+		c.link.forget(c)
 		c.release()
 	})
 }

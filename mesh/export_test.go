@@ -7,11 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/quic-go/quic-go"
 
 	"github.com/slapmesh/slapmesh/mesh/frame"
+	"github.com/slapmesh/slapmesh/mesh/switchboard"
 )
 
 // What the tests need to see from inside.
@@ -269,3 +271,41 @@ func aliveMessage(d Descriptor, incarnation uint32) []byte {
 
 // Place describes where the peer is among others.
 func (m *Mesh) Place() string { return m.tiers.String() }
+
+// Redial ends the connections with a peer and dials it at its addresses.
+func (m *Mesh) Redial(ctx context.Context, to PeerID) error {
+	d, last, _ := m.book.lookup(to)
+	for _, l := range m.links.all() {
+		if l.peer == to {
+			m.links.end(l, codeSurplus, "dialled anew")
+		}
+	}
+	_, err := m.links.dialDirect(ctx, to, candidates(d, last, ""))
+	return err
+}
+
+// BearingKey is the key of both directions of a Bearing for tests.
+var BearingKey = []byte("a key of 32 bytes, or nearly so.")
+
+// A Bearing follows a peer without a connection to it.
+type Bearing struct{ *bearing }
+
+// NewBearing follows a peer that was dialled at an address.
+func NewBearing(dialled string) Bearing {
+	board := switchboard.New(nil)
+	return Bearing{&bearing{board: board, send: BearingKey, accept: BearingKey, dialled: netip.MustParseAddrPort(dialled)}}
+}
+
+// Hear takes a signal.
+func (b Bearing) Hear(content []byte, from string) { b.hear(content, netip.MustParseAddrPort(from)) }
+
+// Asked is the number of the question that is under way.
+func (b Bearing) Asked() uint64 { return b.asked }
+
+// LeadsTo is where the peer is now, if it moved.
+func (b Bearing) LeadsTo() string {
+	if !b.moved {
+		return ""
+	}
+	return b.at.String()
+}

@@ -37,6 +37,8 @@ const (
 	missedPings = 3
 	// missedPingsVirtual is the same where another way may be found meanwhile.
 	missedPingsVirtual = 30
+	// tunnelsWait is how long a silent connection is kept for its tunnels.
+	tunnelsWait = 10 * time.Second
 	// keepAlive is how long a connection that is kept may be silent: less than
 	// translators remember it.
 	keepAlive = 15 * time.Second
@@ -60,6 +62,8 @@ type link struct {
 	hole    bool         // it is an ordinary one to where a hole was made
 	dialled bool         // by this peer
 
+	bearing *bearing // where the other end of an ordinary one is; may be nil
+
 	wrote atomic.Uint64 // how often something was written that may want an answer
 
 	// owned by links.probe
@@ -68,10 +72,48 @@ type link struct {
 	missed  int       // probes since
 	seen    uint64    // wrote, when last looked at
 	wroteAt time.Time // when that changed
+	heldAt  time.Time // since when it is kept for tunnels only; zero: it is not
 
 	mu      sync.Mutex
 	out     [][]byte // datagrams to be sent
 	sending bool     // a goroutine empties out
+	opened  map[*conn]Kind
+}
+
+// note keeps a stream in the list of those that are open, and forget takes it
+// out.
+func (l *link) note(c *conn, kind Kind) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.opened == nil {
+		l.opened = map[*conn]Kind{}
+	}
+	l.opened[c] = kind
+}
+
+func (l *link) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.opened, c)
+}
+
+// resetOthers ends all streams but tunnels, and says whether there are any of
+// those.
+func (l *link) resetOthers() (tunnels bool) {
+	var others []*conn
+	l.mu.Lock()
+	for c, kind := range l.opened {
+		if kind == KindTunnel {
+			tunnels = true
+		} else {
+			others = append(others, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range others {
+		c.Reset()
+	}
+	return tunnels
 }
 
 // alive reports whether the connection is still up.
@@ -121,7 +163,7 @@ func (l *link) drain() {
 func (l *link) silent(now time.Time, may time.Duration, spawn func(func())) bool {
 	heard := l.conn.ConnectionStats().PacketsReceived
 	if heard != l.heard {
-		l.heard, l.heardAt, l.missed = heard, now, 0
+		l.heard, l.heardAt, l.missed, l.heldAt = heard, now, 0, time.Time{}
 		l.doubt.Store(false)
 		l.asked.Store(false)
 		return false

@@ -151,6 +151,7 @@ func (s *links) adopt(l *link) *link {
 	}
 	if at, ok := addrPortOf(l.conn.RemoteAddr()); ok && !l.virtual {
 		l.hole = s.paths.throughHole(l.peer, at)
+		l.bearing = s.paths.bearing(l)
 	}
 	removed := s.wall.revoked(l.peer)
 	s.mu.Lock()
@@ -161,7 +162,7 @@ func (s *links) adopt(l *link) *link {
 	}
 	if len(s.conns) >= linkedPeers && s.conns[l.peer] == nil {
 		s.mu.Unlock()
-		_ = l.conn.CloseWithError(codeSurplus, "too many connections") // it never was one
+		s.end(l, codeSurplus, "too many connections") // it never was one
 		return nil
 	}
 	held := slices.DeleteFunc(s.conns[l.peer], func(l *link) bool {
@@ -224,6 +225,9 @@ func (s *links) how(l *link) (how Path, via PeerID) {
 
 // drop forgets a connection that ended.
 func (s *links) drop(l *link) {
+	if l.bearing != nil {
+		s.paths.forget(l.bearing)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := slices.Index(s.conns[l.peer], l)

@@ -75,7 +75,7 @@ func Open(c Config) (*Mesh, error) {
 	}
 	m.paths = &paths{
 		links: m.links, board: m.board, reach: newReach(c.Clock), open: m.streams.openOn,
-		log: c.Log, peers: map[PeerID]*pathway{}, signals: map[switchboard.Label]*punch{}, punched: map[PeerID]time.Time{}, improved: map[PeerID]time.Time{},
+		log: c.Log, peers: map[PeerID]*pathway{}, signals: map[switchboard.Label]*punch{}, bearings: map[switchboard.Label]*bearing{}, punched: map[PeerID]time.Time{}, improved: map[PeerID]time.Time{},
 	}
 	if !c.NoRelay {
 		m.paths.desk = relay.NewDesk(c.Relay, c.Clock)

@@ -36,6 +36,7 @@ type paths struct {
 	mu       sync.Mutex
 	peers    map[PeerID]*pathway
 	signals  map[switchboard.Label]*punch
+	bearings map[switchboard.Label]*bearing
 	punched  map[PeerID]time.Time // when it was tried last, without success so far
 	improved map[PeerID]time.Time // when an ordinary connection was tried last
 	punching int                  // holes being made

@@ -134,14 +134,7 @@ func TestNewAddress(t *testing.T) {
 					if i == 1 {
 						continue
 					}
-					w.cut.mu.Lock()
-					delete(bs.all, home.ip)
-					home.ip = home.ip.Next().Next().Next()
-					bs.all[home.ip] = home
-					clear(home.out)
-					clear(home.inner)
-					clear(home.allowed)
-					w.cut.mu.Unlock()
+					w.cut.rename(home)
 				}
 				_ = c.Close()
 			})

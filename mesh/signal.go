@@ -53,14 +53,18 @@ func parseSignal(key, content []byte) (kind byte, number uint64, ok bool) {
 // from, with as many bytes; an answer to one of ours makes that a way.
 func (p *paths) onSignal(label switchboard.Label, content []byte, from *net.UDPAddr) {
 	p.mu.Lock()
-	h := p.signals[label]
+	h, b := p.signals[label], p.bearings[label]
 	p.mu.Unlock()
-	if h == nil || from == nil {
+	at, readable := addrPortOf(from)
+	switch {
+	case from == nil || !readable || h == nil && b == nil:
+		return
+	case b != nil:
+		b.hear(content, at)
 		return
 	}
 	kind, number, ok := parseSignal(h.accept, content)
-	at, readable := addrPortOf(from)
-	if !ok || !readable {
+	if !ok {
 		return
 	}
 	switch kind {

@@ -76,6 +76,7 @@ func (s *streams) accept(l *link, stream *quic.Stream) {
 	if Kind(kind[0]) == kindPath {
 		l.streams.Add(-1)
 	}
+	l.note(c, Kind(kind[0]))
 	answer := answerBusy
 	if ok {
 		answer = s.admit(l.peer, Kind(kind[0]))
@@ -175,6 +176,7 @@ func (s *streams) openOn(ctx context.Context, l *link, kind Kind, counted *atomi
 	}
 	counted.Add(1)
 	c := &conn{Stream: stream, local: s.self, remote: l.peer, link: l, opened: true, release: func() { counted.Add(-1) }}
+	l.note(c, kind)
 	l.wrote.Add(1)
 	undisturbed := context.AfterFunc(ctx, c.Reset)
 	answer := []byte{byte(kind)}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // A Carrier takes envelopes to a neighbour. Its methods are called for each
@@ -53,6 +54,7 @@ type Board struct {
 
 	socket  net.PacketConn
 	virtual *virtual
+	moved   atomic.Pointer[map[netip.AddrPort]*net.UDPAddr] // see Redirect; nil if there are none
 
 	mu     sync.RWMutex
 	ports  map[Label]Port

@@ -101,7 +101,7 @@ func socketAt(t *testing.T, ip string) *batched {
 		t.Skipf("skipped: no address %s here: %v", ip, err)
 	}
 	t.Cleanup(func() { _ = u.Close() })
-	s := newBatched(u, nil)
+	s := newBatched(u, New(u))
 	if s.raw == nil {
 		t.Fatal("the socket cannot be used raw")
 	}
@@ -122,7 +122,7 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = u.Close() }()
-	raw, packet, to := newBatched(u, nil), make([]byte, 1200), u.LocalAddr().(*net.UDPAddr)
+	raw, packet, to := newBatched(u, New(u)), make([]byte, 1200), u.LocalAddr().(*net.UDPAddr)
 	for _, way := range []interface {
 		WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (int, int, error)
 	}{u, raw} {

@@ -106,6 +106,7 @@ func (s *batched) read(ms []ipv4.Message, flags int) (int, error) {
 
 // WriteMsgUDP is that of the socket.
 func (s *batched) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
+	to = s.board.present(to)
 	if s.raw != nil {
 		if ok, err := s.raw.write(b, oob, to); ok {
 			return len(b), len(oob), err

@@ -18,6 +18,7 @@ import (
 	"github.com/slapmesh/slapmesh/partition/sandbox"
 	"github.com/slapmesh/slapmesh/partition/store"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
+	"github.com/slapmesh/slapmesh/partition/taste"
 )
 
 // A Computer is the [Host] that really is one: this computer.
@@ -28,6 +29,10 @@ type Computer struct {
 	Store   *store.Store  // required; the builder's trees are in it
 	Builder Builder       // required
 	Log     *slog.Logger  // required
+
+	// Taster tries profiles before they are read and evaluated here. Nil
+	// trusts them all.
+	Taster *taste.Taster
 
 	mu       sync.Mutex
 	releases map[ledger.ReleaseDigest]*release.Release // those loaded lately
@@ -61,6 +66,9 @@ func (c *Computer) load(profile []byte) (*release.Release, error) {
 	}
 	bundle, err := release.DecodeBundle(profile)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.Taster.Taste(profile, nil); err != nil {
 		return nil, err
 	}
 	r, err := release.Load(bundle)
@@ -207,6 +215,13 @@ func (c *Computer) evaluate(r *release.Release, s Start, folder string) (release
 	in.Children = childInputs(s.Children)
 	for _, id := range s.Gone {
 		in.Gone = append(in.Gone, uint64(id))
+	}
+	err = c.Taster.Taste(s.Profile, &taste.Input{
+		Type: in.Type, Parameters: in.Parameters, Reference: in.Reference, Address: in.Address, Root: in.Root,
+		Secrets: keys.values, Seed: keys.seed, Shared: in.Shared, Gone: in.Gone, Children: in.Children,
+	})
+	if err != nil {
+		return release.Desired{}, err
 	}
 	desired, err := r.Evaluate(in)
 	if err != nil {

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,12 @@ import (
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/partition/sandbox"
+	"github.com/slapmesh/slapmesh/partition/taste"
 )
+
+// seedName is where the seed is kept among the secrets that are made of it. No
+// profile can ask for it.
+const seedName = "seed/of-all"
 
 // maxSecrets bounds the secrets of one instance.
 const maxSecrets = 1024
@@ -79,12 +85,15 @@ func writeJSON(path string, v any) (err error) {
 type secrets struct {
 	path   string
 	values map[string]string
-	fresh  bool // some are not kept yet
+	seed   string // of which those are made that are not there yet
+	fresh  bool   // some are not kept yet
 }
 
 func openSecrets(folder string) (*secrets, error) {
 	s := &secrets{path: secretsFile(folder), values: make(map[string]string)}
-	return s, readJSON(s.path, &s.values)
+	err := readJSON(s.path, &s.values)
+	s.seed = cmp.Or(s.values[seedName], rand.Text())
+	return s, err
 }
 
 // get returns the secret of that name: letters and digits.
@@ -92,7 +101,8 @@ func (s *secrets) get(name string) string {
 	if v, ok := s.values[name]; ok || len(s.values) >= maxSecrets {
 		return v
 	}
-	s.values[name] = rand.Text()
+	s.values[seedName] = s.seed
+	s.values[name] = taste.Secret(s.values, s.seed, name)
 	s.fresh = true
 	return s.values[name]
 }

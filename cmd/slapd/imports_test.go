@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"ledger/remote":             {"ledger", "ledger/view"},
 	"partition/release":         {},
 	"partition/catalog":         {"partition/release"},
+	"partition/taste":           {"partition/release"},
 	"partition/store":           {},
 	"partition/build":           {"partition/release", "partition/store"},
 	"partition/fetch":           {"partition/store"},
@@ -52,19 +53,19 @@ var mayImport = map[string][]string{
 	"partition/sandbox":         {"partition/limits", "partition/supervisor"},
 	"partition": {
 		"ledger", "partition/build", "partition/catalog", "partition/limits", "partition/release",
-		"partition/sandbox", "partition/store", "partition/supervisor",
+		"partition/sandbox", "partition/store", "partition/supervisor", "partition/taste",
 	},
 	"protocol":              {"ledger"},
 	"protocol/protocoltest": {"protocol"},
 	"protocol/rest":         {"ledger", "protocol"},
 	"protocol/client":       {"ledger", "protocol"},
-	"cmd/slapd":             {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/build", "partition/catalog", "partition/release", "partition/supervisor"},
+	"cmd/slapd":             {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/build", "partition/catalog", "partition/release", "partition/supervisor", "partition/taste"},
 	"cmd/slapd/command":     {"ledger", "ledger/journal", "mesh/datagram", "protocol", "protocol/client"},
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {
 		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/lan", "mesh/tunnel",
 		"partition", "partition/build", "partition/catalog", "partition/fetch", "partition/meter", "partition/meter/kernel", "partition/release",
-		"partition/sandbox", "partition/store", "partition/supervisor", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
+		"partition/sandbox", "partition/store", "partition/supervisor", "partition/taste", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
 	},
 }
 

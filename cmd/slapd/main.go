@@ -20,12 +20,16 @@ import (
 
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
+	"github.com/slapmesh/slapmesh/partition/taste"
 )
 
 func main() {
 	if supervisor.Is(os.Args) { // this program is also what runs inside partitions
 		time.AfterFunc(settled, shrink)
 		os.Exit(supervisor.Main(os.Args))
+	}
+	if taste.Is(os.Args) {
+		os.Exit(taste.Main())
 	}
 	os.Exit(slapd(os.Args[1:], time.Now))
 }

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/slapmesh/slapmesh/partition/release"
@@ -60,6 +61,11 @@ func read(name string) (Item, error) {
 
 // Items returns all profiles, by name. The caller must not change the slice.
 func Items() []Item { return load() }
+
+// Has tells whether the bundle of a digest is one of the catalogue.
+func Has(digest string) bool {
+	return slices.ContainsFunc(load(), func(item Item) bool { return item.Bundle.Digest() == digest })
+}
 
 // Lookup returns the profile of a name.
 func Lookup(name string) (Item, bool) {

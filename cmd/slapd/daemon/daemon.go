@@ -27,6 +27,8 @@ import (
 	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/mesh/tunnel"
 	"github.com/slapmesh/slapmesh/partition"
+	"github.com/slapmesh/slapmesh/partition/catalog"
+	"github.com/slapmesh/slapmesh/partition/taste"
 	"github.com/slapmesh/slapmesh/protocol/rest"
 )
 
@@ -100,6 +102,7 @@ type Daemon struct {
 	gradeReason string
 	apiAddress  string
 	shelf       shelf
+	taster      *taste.Taster
 	quiet       atomic.Pointer[[]ledger.ComputerID]
 
 	stopping chan struct{} // closed when the peer begins to stop
@@ -134,6 +137,7 @@ func (l loop) blame(err error) error {
 // Open brings up a peer from its state folder. On error nothing stays open.
 func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error) {
 	d := &Daemon{cfg: cfg, log: cfg.Log, host: hostID(), stopping: make(chan struct{}), expelled: make(chan struct{}), rumours: make(chan mesh.PeerID, 1), started: cfg.Clock()}
+	d.taster = &taste.Taster{Program: cfg.Binary, Trusts: catalog.Has}
 	d.stop = sync.OnceFunc(func() { close(d.stopping) })
 	if d.cfg.Version == "" {
 		d.cfg.Version = "dev"

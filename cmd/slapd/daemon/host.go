@@ -46,5 +46,6 @@ func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 	}
 	return &partition.Computer{
 		Dir: d.folder.path, Walls: walls, Store: kept, Builder: d.trees.builder, Log: d.log.With("part", "partitions"),
+		Taster: d.taster,
 	}, nil
 }

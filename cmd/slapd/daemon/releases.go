@@ -139,6 +139,9 @@ func (s *service) Publish(ctx context.Context, in protocol.PublishInput) (protoc
 	if err != nil {
 		return protocol.Release{}, protocol.Errorf(protocol.ErrInvalid, "publish: %v", err)
 	}
+	if err := s.taster.Taste(in.Profile, nil); err != nil {
+		return protocol.Release{}, protocol.Errorf(protocol.ErrInvalid, "publish: %v", err)
+	}
 	r, err := release.Load(bundle)
 	if err != nil {
 		return protocol.Release{}, protocol.Errorf(protocol.ErrInvalid, "publish: %v", err)
@@ -285,6 +288,9 @@ func (d *Daemon) loaded(ctx context.Context, digest ledger.ReleaseDigest) (*rele
 	bundle, err := release.DecodeBundle(data)
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", digest, err)
+	}
+	if err := d.taster.Taste(data, nil); err != nil {
+		return nil, protocol.Errorf(protocol.ErrInvalid, "release %s: %v", digest, err)
 	}
 	if r, err = release.Load(bundle); err != nil {
 		return nil, fmt.Errorf("release %s: %w", digest, err)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -192,8 +191,7 @@ func (s *site) untilState(id ledger.InstanceID, state ledger.InstanceState) ledg
 
 func (s *site) ask(i ledger.Instance) (pid, text string) {
 	s.Helper()
-	var d net.Dialer
-	conn, err := d.DialContext(s.Context(), "tcp", netip.AddrPortFrom(i.Address, 8080).String())
+	conn, err := s.computer.Dial(s.Context(), i, 8080, false)
 	if err != nil {
 		s.Fatal(err)
 	}

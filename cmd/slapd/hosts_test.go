@@ -127,12 +127,24 @@ func TestInstancesReachOneAnother(t *testing.T) {
 		t.Errorf("before anything of acme runs there: %v", err)
 	}
 	web := started("web", "ann")
-	w.until("it is reached from an instance of its project", func() error { return reaches(right, db, true) })
-	w.until("so it is the other way", func() error { return reaches(left, web, true) })
+	inside := func(p *peer) *network { // the network of the only instance there
+		namespace, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", p.only("memcached")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = namespace.Close() })
+		return &network{namespace: namespace}
+	}
+	ofWeb, ofDB := inside(ann), inside(a)
+	w.until("it is reached from an instance of its project", func() error { return reaches(ofWeb, db, true) })
+	w.until("so it is the other way", func() error { return reaches(ofDB, web, true) })
+	if err := reaches(right, db, false); err != nil {
+		t.Errorf("from the computer that has the instance, whose owner has no part in the project: %v", err)
+	}
 	if _, err := a.SetState(t.Context(), protocol.Ref{Reference: "web", Account: "acme"}, protocol.RequestDestroyed); err != nil {
 		t.Fatal(err)
 	}
-	w.until("the way is gone", func() error { return reaches(right, db, false) })
+	w.until("the way is gone", func() error { return reaches(ofWeb, db, false) })
 }
 
 // A service of UDP is used from another host by its address, and through

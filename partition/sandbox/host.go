@@ -48,6 +48,7 @@ type Host struct {
 	groups      *limits.Tree
 	grade       Grade
 	why         string
+	network     bool // partitions have networks of their own
 }
 
 // A Partition is one place for an instance.
@@ -94,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		h.grade, h.why = GradePlain, "asked for"
 		return h, nil
 	}
-	h.grade, h.why = detect(ctx, h.bubblewrap, h.groups)
+	h.grade, h.why, h.network = detect(ctx, h.bubblewrap, h.groups)
 	if h.grade != GradePlain && h.owns() {
 		err := os.MkdirAll(h.stageDir(), 0o755)
 		if err == nil { // whatever the umask was
@@ -112,6 +113,10 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 
 // Grade returns how strong the walls are, and why they are no stronger.
 func (h *Host) Grade() (grade Grade, why string) { return h.grade, h.why }
+
+// OwnNetwork reports whether partitions have networks of their own: whoever is
+// outside reaches their services by [supervisor.Client.Dial] only.
+func (h *Host) OwnNetwork() bool { return h.network }
 
 // Root returns the partition's data folder as the partition sees it.
 func (h *Host) Root(folder string) string {

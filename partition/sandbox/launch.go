@@ -87,7 +87,7 @@ func (h *Host) prepare(cmd *exec.Cmd, p Partition, uid, gid int) error {
 	}
 	inside := supervisor.Options{Root: insideData, Run: insideRun, Ready: readyFD, Processes: p.bounds().Processes}
 	cmd.Path = h.bubblewrap
-	cmd.Args = append([]string{"bwrap"}, bubblewrap(tree, folder, binary, filepath.Base(p.Folder), boundEtc(p.Tree, names), inside)...)
+	cmd.Args = append([]string{"bwrap"}, bubblewrap(tree, folder, binary, filepath.Base(p.Folder), h.network, boundEtc(p.Tree, names), inside)...)
 	return nil
 }
 

@@ -37,7 +37,7 @@ func TestOutOfMemory(t *testing.T) {
 		if n := group.OutOfMemory(); n == 0 {
 			b.Error("nobody says that memory was the reason")
 		}
-		if said := ask(b.T, web); said == "" {
+		if said := b.ask(r, web); said == "" {
 			b.Error("its neighbour does not answer")
 		}
 		if s.Services[0].Reason != "" {

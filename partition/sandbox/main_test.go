@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -230,19 +231,18 @@ func (b *bench) exec(r *sandbox.Running, args ...string) (string, int) {
 }
 
 // ask reads what a probe that serves says.
-func ask(t *testing.T, address string) string {
-	t.Helper()
-	var d net.Dialer
-	conn, err := d.DialContext(t.Context(), "tcp", address)
+func (b *bench) ask(r *sandbox.Running, address string) string {
+	b.Helper()
+	conn, err := r.Dial(b.Context(), netip.MustParseAddrPort(address), false)
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	b, err := io.ReadAll(conn)
+	said, err := io.ReadAll(conn)
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
-	return string(b)
+	return string(said)
 }
 
 // freeAddress returns an address that nobody listens on.

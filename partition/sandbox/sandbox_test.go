@@ -44,7 +44,7 @@ func TestLifeOfAPartition(t *testing.T) {
 		if !first.Healthy || first.Spec != spec.Hash() {
 			b.Errorf("started, but %+v", first)
 		}
-		if said := ask(b.T, web); !strings.HasSuffix(said, " one") {
+		if said := b.ask(r, web); !strings.HasSuffix(said, " one") {
 			b.Errorf("web says %q", said)
 		}
 
@@ -56,7 +56,7 @@ func TestLifeOfAPartition(t *testing.T) {
 		second := b.until(r, "new spec started", func(s supervisor.Status) bool {
 			return s.Spec == spec.Hash() && s.Phase == supervisor.PhaseStarted
 		})
-		if said := ask(b.T, web); !strings.HasSuffix(said, " two") {
+		if said := b.ask(r, web); !strings.HasSuffix(said, " two") {
 			b.Errorf("web says %q after the change", said)
 		}
 		if first.Services[0].PID == second.Services[0].PID {

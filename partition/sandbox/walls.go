@@ -14,14 +14,19 @@ const (
 	insideInit = "/run/init"
 )
 
-// walls returns bubblewrap's arguments that hold for every partition. The
-// network is the computer's: instances keep to their own address on it.
-// Nothing ties the partition to our life, so it outlives us.
-func walls() []string {
-	return []string{
+// walls returns bubblewrap's arguments that hold for every partition. With a
+// network of its own it has a loopback there, and nothing else; without, it
+// keeps to its own address on the computer's. Nothing ties the partition to
+// our life, so it outlives us.
+func walls(network bool) []string {
+	args := []string{
 		"--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
 		"--disable-userns", "--as-pid-1", "--new-session", "--clearenv", "--cap-drop", "ALL",
 	}
+	if network {
+		args = append(args, "--unshare-net")
+	}
+	return args
 }
 
 // environment is what every process inside begins with.
@@ -33,8 +38,8 @@ const insidePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 // bubblewrap returns the arguments that start a supervisor inside walls. The
 // paths are as bubblewrap sees them.
-func bubblewrap(tree, folder, binary, hostname string, etc []string, inside supervisor.Options) []string {
-	args := append(walls(), "--hostname", hostname)
+func bubblewrap(tree, folder, binary, hostname string, network bool, etc []string, inside supervisor.Options) []string {
+	args := append(walls(network), "--hostname", hostname)
 	for _, v := range environment(insideData, insidePath) {
 		args = append(args, "--setenv", v[0], v[1])
 	}

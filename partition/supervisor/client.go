@@ -23,6 +23,9 @@ var ErrNotRunning = errors.New("supervisor not running")
 // another when it has.
 var ErrStopping = errors.New("supervisor is stopping")
 
+// ErrUnknownCall is the answer of a supervisor that is older than its caller.
+var ErrUnknownCall = errors.New("the partition's supervisor does not know the call: stop and start the instance")
+
 // A Client speaks to the supervisor whose run folder it names. Each call has a
 // connection of its own; calls may be made at the same time.
 type Client struct {

@@ -135,7 +135,7 @@ func (o Options) supervise(ctx context.Context, clock func() time.Time) error {
 	engine := newMachine(h, o.Root, m, clock, b.write)
 	s := &server{
 		root: o.Root, machine: engine, host: h, board: b,
-		allowed: outsiders, places: make(chan struct{}, maxCalls),
+		allowed: outsiders, places: make(chan struct{}, maxCalls), network: newNetwork(h.dial),
 	}
 	go s.serve(listener)
 	gone := make(chan struct{})

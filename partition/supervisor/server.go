@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
@@ -22,6 +24,7 @@ type server struct {
 	board   *board
 	allowed func(*net.UnixConn) error // who may call
 	places  chan struct{}             // one for each call under way
+	network *network
 	calls   sync.WaitGroup
 }
 
@@ -64,10 +67,17 @@ func (s *server) answer(conn *net.UnixConn) error {
 	}
 	_ = conn.SetReadDeadline(s.host.clock().Add(10 * time.Second))
 	var r request
-	if err := readFrame(conn, &r); err != nil {
+	passed, err := readDescriptor(conn, &r)
+	if err != nil {
 		return err
 	}
 	_ = conn.SetReadDeadline(time.Time{})
+	if r.Call == callServe {
+		return s.serveListener(conn, r, passed)
+	}
+	if passed != nil {
+		_ = passed.Close()
+	}
 	switch r.Call {
 	case callApply:
 		return s.apply(conn, r)
@@ -80,8 +90,74 @@ func (s *server) answer(conn *net.UnixConn) error {
 		return s.exec(conn, r)
 	case callStop:
 		return s.stop(conn, r)
+	case callDial:
+		return s.dial(conn, r)
+	case callListen:
+		return s.listen(conn, r)
+	case callUnlisten:
+		s.network.unlisten(r.Address)
+		return writeFrame(conn, reply{Done: true})
+	case callUnserve:
+		s.network.unserve(Entrance{r.From, r.Address})
+		return writeFrame(conn, reply{Done: true})
+	case callNetwork:
+		w := s.network.list()
+		return writeFrame(conn, reply{Network: &w})
 	}
-	return fmt.Errorf("call %q: unknown to this supervisor (version %d)", r.Call, protocolVersion)
+	return fmt.Errorf("call %q: %s (version %d)", r.Call, unknownCall, protocolVersion)
+}
+
+// unknownCall is what a supervisor says that is older than its caller.
+const unknownCall = "unknown to this supervisor"
+
+// dial passes a connection to a service inside out.
+func (s *server) dial(conn *net.UnixConn, r request) error {
+	if err := validAddress(r.Address); err != nil {
+		return err
+	}
+	if r.UDP {
+		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(r.Address)))
+		if err != nil {
+			return err
+		}
+		return errors.Join(writeDescriptor(conn, reply{Done: true}, c), c.Close())
+	}
+	c, err := s.network.connect(r.Address)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeDescriptor(conn, reply{Done: true}, c), c.Close())
+}
+
+// listen passes what listens at an address inside out.
+func (s *server) listen(conn *net.UnixConn, r request) error {
+	if err := validAddress(r.Address); err != nil {
+		return err
+	}
+	if r.UDP {
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(r.Address)))
+		if err != nil {
+			return fmt.Errorf("listen at %s: %w", r.Address, plain(err))
+		}
+		return errors.Join(writeDescriptor(conn, reply{Done: true}, c), c.Close())
+	}
+	l, err := s.network.listen(r.Address)
+	if err != nil {
+		return err
+	}
+	return writeDescriptor(conn, reply{Done: true}, l)
+}
+
+// serveListener takes a listener from outside.
+func (s *server) serveListener(conn *net.UnixConn, r request, passed *os.File) error {
+	l, err := listenerOf(passed)
+	if err != nil {
+		return fmt.Errorf("serve %s: %w", r.Address, err)
+	}
+	if err := s.network.serve(Entrance{r.From, r.Address}, l); err != nil {
+		return err
+	}
+	return writeFrame(conn, reply{Done: true})
 }
 
 func (s *server) apply(conn *net.UnixConn, r request) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -24,6 +25,13 @@ const (
 	callWatch  = "watch"  // -> replies with Status, the first at once, then at each change
 	callExec   = "exec"   // Exec, then frames with data -> frames with data, then one with Done
 	callStop   = "stop"   // Grace -> one reply when all has ended; then the supervisor exits
+
+	callDial     = "dial"     // Address -> one reply, with a connection to it
+	callListen   = "listen"   // Address -> one reply, with a listener at it
+	callUnlisten = "unlisten" // Address -> one reply
+	callServe    = "serve"    // From and Address, with a listener -> one reply
+	callUnserve  = "unserve"  // From and Address -> one reply
+	callNetwork  = "network"  // -> one reply with Network
 )
 
 // A request is the first message on a connection.
@@ -33,6 +41,9 @@ type request struct {
 	Spec    *Spec         `cbor:"3,keyasint,omitempty"`
 	Exec    *execRequest  `cbor:"4,keyasint,omitempty"`
 	Grace   time.Duration `cbor:"5,keyasint,omitempty"`
+	Address string        `cbor:"6,keyasint,omitempty"` // ADDRESS:PORT inside
+	From    string        `cbor:"7,keyasint,omitempty"` // see [Entrance]
+	UDP     bool          `cbor:"8,keyasint,omitempty"` // of dial and listen; otherwise TCP
 }
 
 // An execRequest asks to run a command inside.
@@ -53,6 +64,8 @@ type reply struct {
 	Done   bool    `cbor:"5,keyasint,omitempty"`
 	Code   int     `cbor:"6,keyasint,omitempty"` // with Done, of exec
 	Size   *Size   `cbor:"7,keyasint,omitempty"` // the terminal's, from now on
+
+	Network *Network `cbor:"8,keyasint,omitempty"`
 }
 
 // A stream is one of a command's three.
@@ -128,6 +141,9 @@ func (r reply) failure() error {
 	}
 	if r.Error == ErrStopping.Error() {
 		return ErrStopping
+	}
+	if strings.Contains(r.Error, unknownCall) {
+		return fmt.Errorf("%w: %s", ErrUnknownCall, r.Error)
 	}
 	return errors.New(r.Error)
 }

@@ -237,7 +237,7 @@ func TestMembersReach(t *testing.T) {
 		if may && who != "ann" {
 			want = there
 		}
-		if got := fmt.Sprint(tunnels(p.State, ledger.PeerID(who), "elsewhere")); got != want {
+		if got := fmt.Sprint(tunnels(p.State, ledger.PeerID(who), "elsewhere", false)); got != want {
 			t.Errorf("%s, %s listens on %s, want %s", when, who, got, want)
 		}
 	}
@@ -328,7 +328,7 @@ func TestInstancesReach(t *testing.T) {
 		if err := mayReach(p.State, "ann", mesh.PeerID(who), tunnel.Want{Address: db}); (err == nil) != may {
 			t.Errorf("%s, %s reaches it: %v, want %v", when, who, err, may)
 		}
-		listens := strings.Contains(fmt.Sprint(tunnels(p.State, ledger.PeerID(who), "elsewhere")), db.String())
+		listens := strings.Contains(fmt.Sprint(tunnels(p.State, ledger.PeerID(who), "elsewhere", false)), db.String())
 		if listens != may {
 			t.Errorf("%s, %s listens: %v, want %v", when, who, listens, may)
 		}

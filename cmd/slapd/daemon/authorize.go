@@ -69,7 +69,7 @@ func published(v *ledger.State, computer ledger.ComputerID, want tunnel.Want) (l
 // port that it published, for peers of the account whose it is, of those who
 // may do more than look in that project, of those who have a shared instance
 // inside, for operators, and for computers that have an instance of the same
-// tree or project.
+// tree or project, or one that names the address in its parameters.
 func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, want tunnel.Want) error {
 	i, err := published(v, computer, want)
 	if err != nil {
@@ -79,7 +79,8 @@ func mayReach(v *ledger.State, computer ledger.ComputerID, peer mesh.PeerID, wan
 	if !ok || p.Revoked {
 		return fmt.Errorf("peer %s is not a member", peer.Short())
 	}
-	if p.Account == i.Account || p.Operator || uses(v, p.Account, i.Account) || sharesIn(v, i, p.Account) || near(v, ledger.ComputerID(peer), i) {
+	if p.Account == i.Account || p.Operator || uses(v, p.Account, i.Account) || sharesIn(v, i, p.Account) ||
+		near(v, ledger.ComputerID(peer), i) || reachesFrom(v, ledger.ComputerID(peer), i) {
 		return nil
 	}
 	return fmt.Errorf("peer %s is not of account %s, and has no instance of its tree or project", peer.Short(), i.Account)

@@ -122,6 +122,15 @@ func (d *Daemon) openComputer(ctx context.Context) error {
 	if err := readJSON(d.folder.file(actedFile), &c.acted); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if d.metered != nil && d.metered.OwnNetwork() {
+		keeper := &entranceKeeper{
+			self: d.mesh.Self(), computer: d.host, host: d.metered, books: d.books, dial: d.dialTunnel, log: d.log.With("part", "entrances"),
+			kicked: make(chan struct{}, 1), news: make(map[ledger.InstanceID]partition.Result), fresh: make(map[ledger.InstanceID]bool),
+			last: make(map[ledger.InstanceID][]entrance), again: make(map[ledger.InstanceID]bool), tunnels: make(map[ledger.InstanceID]*exit),
+		}
+		d.loops = append(d.loops, loop{"entrances", keeper.run})
+		host = announcingHost{host, keeper.launched}
+	}
 	var err error
 	d.agent, err = partition.NewAgent(partition.Config{
 		Source: c, Reporter: c, Host: host, Requester: c, Clock: d.cfg.Clock, Log: d.log.With("part", "partitions"),

@@ -197,7 +197,7 @@ func TestTunnels(t *testing.T) {
 	there := fmt.Sprintf("[{%s:1000 false ann}]", i.Address)
 	check := func(what string, self ledger.PeerID, host, want string) {
 		t.Helper()
-		if got := fmt.Sprint(tunnels(p.State, self, host)); got != want {
+		if got := fmt.Sprint(tunnels(p.State, self, host, false)); got != want {
 			t.Errorf("%s: %s, want %s", what, got, want)
 		}
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"iter"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
 	"github.com/slapmesh/slapmesh/mesh/tunnel"
+	"github.com/slapmesh/slapmesh/partition"
 )
 
 // openTunnels makes both ends of tunnels: listeners for what runs elsewhere,
@@ -25,13 +27,22 @@ func (d *Daemon) openTunnels(context.Context) (err error) {
 		return err
 	}
 	streams := d.mesh.Listen(mesh.KindTunnel)
-	serve := tunnel.ServeConfig{Authorize: d.authorizeTunnel, Count: d.countTunnel, Log: d.log.With("part", "tunnels")}
+	serve := tunnel.ServeConfig{Authorize: d.authorizeTunnel, Dial: d.dialInstance, Count: d.countTunnel, Log: d.log.With("part", "tunnels")}
 	d.loops = append(d.loops,
 		loop{"tunnels", d.tunnels.Run},
 		loop{"tunnelled services", d.runTunnels},
 		loop{"tunnels from others", func(ctx context.Context) error { return tunnel.Serve(ctx, streams, serve) }},
 	)
 	return nil
+}
+
+// dialInstance connects to an instance of this computer.
+func (d *Daemon) dialInstance(ctx context.Context, want tunnel.Want) (net.Conn, error) {
+	i, ok := d.books.View().InstanceAt(want.Address.Addr())
+	if !ok || d.metered == nil {
+		return partition.DialHere(ctx, want.Address, want.UDP)
+	}
+	return d.metered.Dial(ctx, i, want.Address.Port(), want.UDP)
 }
 
 // countTunnel returns where the bytes of an instance of this computer are
@@ -52,12 +63,13 @@ func (d *Daemon) runTunnels(ctx context.Context) error {
 	changed, stop := d.books.Subscribe(ledger.TopicAll())
 	defer stop()
 	self := ledger.PeerID(d.mesh.Self())
+	walled := d.metered != nil && d.metered.OwnNetwork()
 	rest := time.NewTimer(tunnelRest)
 	defer rest.Stop()
 	var last []tunnel.Service
 	for {
 		begun := d.cfg.Clock()
-		if services := tunnels(d.books.View(), self, d.host); !slices.Equal(services, last) {
+		if services := tunnels(d.books.View(), self, d.host, walled); !slices.Equal(services, last) {
 			d.tunnels.Set(services)
 			last = services
 		}
@@ -83,9 +95,10 @@ const tunnelRest = 50 * time.Millisecond
 
 // tunnels lists what is served elsewhere and should be reachable from here:
 // what is of this peer's account and its projects, and what the instances of
-// this computer may reach, whoever owns them. Peers that share this computer's
-// loopback need no tunnel.
-func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service {
+// this computer may reach, whoever owns them, unless those are walled and have
+// entrances of their own. Peers that share this computer's loopback need no
+// tunnel.
+func tunnels(v *ledger.State, self ledger.PeerID, host string, walled bool) []tunnel.Service {
 	peer, ok := v.Peer(self)
 	if !ok {
 		return nil
@@ -109,7 +122,9 @@ func tunnels(v *ledger.State, self ledger.PeerID, host string) []tunnel.Service 
 			add(v.Instances(m.Project))
 		}
 	}
-	add(v.Neighbours(ledger.ComputerID(self)))
+	if !walled { // otherwise they are reached from within, and by nobody else here
+		add(v.Neighbours(ledger.ComputerID(self)))
+	}
 	slices.SortFunc(out, tunnel.Service.Compare)
 	return slices.Compact(out) // what is shared is where its host is
 }

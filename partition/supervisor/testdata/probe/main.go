@@ -126,12 +126,50 @@ func run(verb string, args []string) error {
 		}
 	case "escape":
 		return escape()
+	case "flood": // ADDRESS: send each connection zeros until it is closed
+		l, err := net.Listen("tcp", args[0])
+		if err != nil {
+			return err
+		}
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return err
+			}
+			go func() {
+				for zeros := make([]byte, 1<<18); err == nil; {
+					_, err = conn.Write(zeros)
+				}
+				conn.Close()
+			}()
+		}
+	case "dial": // ADDRESS...: say what each answers, or why it does not; a path is a Unix socket
+		return dial(args)
 	case "ls":
 		entries, err := os.ReadDir(args[0])
 		for _, e := range entries {
 			fmt.Println(e.Name())
 		}
 		return err
+	}
+	return nil
+}
+
+func dial(args []string) error {
+	for _, address := range args {
+		network := "tcp"
+		if strings.HasPrefix(address, "/") {
+			network = "unix"
+		}
+		conn, err := net.DialTimeout(network, address, 2*time.Second)
+		if err != nil {
+			fmt.Printf("%s: %v\n", address, err)
+			continue
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		b, err := io.ReadAll(conn)
+		fmt.Printf("%s: OPEN %q %v\n", address, b, err)
+		_ = conn.Close()
 	}
 	return nil
 }

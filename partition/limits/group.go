@@ -23,6 +23,7 @@ type Group struct {
 	of      []string // controllers
 	dirs    []string // the folder of each; in version 2 all the same
 	sum     Limits
+	state   string // the folder that has the partition's, and its neighbours'
 }
 
 // Folders returns where the group is, for whoever measures it.
@@ -73,6 +74,7 @@ func (g *Group) makeParent(dir, controller string) error {
 	if err != nil {
 		return fmt.Errorf("make control group: %w", err)
 	}
+	label(dir, g.state)
 	if g.version == 2 {
 		if err := enable(dir); err != nil {
 			return err

@@ -23,8 +23,9 @@ type Tree struct {
 	sum     Limits            // of all partitions of one state folder together
 }
 
-// Open finds the strongest groups that this program may make. sum bounds all
-// the partitions of one state folder together.
+// Open finds the strongest groups that this program may make, and removes
+// those of state folders that are gone. sum bounds all the partitions of one
+// state folder together.
 func Open(sum Limits) *Tree {
 	t := &Tree{sum: sum}
 	groups, err := os.ReadFile("/proc/self/cgroup")
@@ -42,7 +43,9 @@ func Open(sum Limits) *Tree {
 		t.why = err.Error()
 		return t
 	}
-	return t.choose(found)
+	t = t.choose(found)
+	t.sweep()
+	return t
 }
 
 // choose takes version 2 where it has the controllers, else version 1.
@@ -96,12 +99,15 @@ func (t *Tree) Lacks() (lacks []string, why string) {
 	return lacks, t.why
 }
 
+// prefix begins the names of groups of state folders.
+const prefix = "slapd-"
+
 // Group names the group of the partition in a folder. The same folder has the
 // same group in whatever process.
 func (t *Tree) Group(folder string) *Group {
 	sum := sha256.Sum256([]byte(filepath.Dir(folder)))
-	name := "slapd-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))
-	g := &Group{version: t.version, sum: t.sum}
+	name := prefix + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))
+	g := &Group{version: t.version, sum: t.sum, state: filepath.Dir(folder)}
 	for _, c := range slices.Concat(controllers, helpers) {
 		base := t.base[c]
 		if base == "" {

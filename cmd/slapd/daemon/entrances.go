@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -186,7 +187,8 @@ func (k *entranceKeeper) settle(ctx context.Context, look map[ledger.InstanceID]
 		switch {
 		case err != nil:
 			k.again[id] = true
-			if !errors.Is(err, syscall.EADDRINUSE) { // which another peer of this computer may well have
+			// Another peer of this computer may have the address, and a supervisor that ends does not answer.
+			if !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 				k.log.Warn("addresses of an instance cannot be served here", "instance", id, "err", err)
 			}
 		case len(want[id]) > 0:

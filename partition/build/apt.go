@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slapmesh/slapmesh/partition/build/process"
 	"github.com/slapmesh/slapmesh/partition/store"
 )
 
@@ -128,7 +129,7 @@ func (a *apt) command(ctx context.Context, name string, args ...string) (string,
 		return "", err
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	confine(cmd)
+	process.Confine(cmd)
 	cmd.Dir = filepath.Join(a.dir, "archives")
 	cmd.Env = append([]string{"PATH=" + searchPath, "LC_ALL=C.UTF-8", "TMPDIR=" + filepath.Join(a.dir, "tmp")}, a.b.cfg.Environ...)
 	if a.config != "" {
@@ -137,7 +138,7 @@ func (a *apt) command(ctx context.Context, name string, args ...string) (string,
 	stdout, stderr := &limited{limit: maxOutput}, &limited{limit: 64 << 10}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = 5 * time.Second
-	err = run(cmd)
+	err = process.Run(cmd)
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
@@ -262,7 +263,7 @@ func openDeb(name string) func(context.Context) (io.ReadCloser, error) {
 			return nil, err
 		}
 		cmd := exec.CommandContext(ctx, program, "--fsys-tarfile", name)
-		confine(cmd)
+		process.Confine(cmd)
 		stderr := &limited{limit: 4 << 10}
 		cmd.Stderr = stderr
 		cmd.WaitDelay = 5 * time.Second

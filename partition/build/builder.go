@@ -32,8 +32,11 @@ type Config struct {
 	// Etc is where the computer's own configuration of apt is. Default
 	// "/etc/apt".
 	Etc string
-	// Environ is added to the environment of apt, such as "http_proxy=…".
+	// Environ is added to the environment of apt, git and go, such as
+	// "http_proxy=…".
 	Environ []string
+	// NPM is the registry that stands in for npm's own. Default: that one.
+	NPM string
 	// Refresh is how old the lists of packages may get. Default 24 h.
 	Refresh time.Duration
 	// Clock tells the time. Required.
@@ -66,11 +69,11 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// A Package is one of the packages that a tree is made of.
+// A Package is one of the packages, or other sources, that a tree is made of.
 type Package struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
-	SHA256  string `json:"sha256"` // of the archive, hexadecimal
+	SHA256  string `json:"sha256"` // of the archive, or of what names another source; hexadecimal
 	Size    int64  `json:"size"`   // of the archive
 }
 
@@ -214,33 +217,30 @@ func (b *Builder) alone(key string) (unlock func()) {
 	return lock.Unlock
 }
 
-// packageNames returns all packages of the Debian archive that sources name.
-func packageNames(sources []release.Source) ([]string, error) {
-	var names []string
-	for _, s := range sources {
-		if s.Kind != release.SourceDebian {
-			return nil, fmt.Errorf("source of kind %q: this program cannot build it: use a newer one", s.Kind)
-		}
-		names = append(names, s.Packages...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
 // gather returns the packages that sources need, each unpacked. One process at
 // a time does so in a folder: the others then find most of it done.
 func (b *Builder) gather(ctx context.Context, sources []release.Source, p *progress) ([]Package, error) {
-	names, err := packageNames(sources)
-	if err != nil {
-		return nil, err
-	}
 	p.step(StepIndex, 0, 0)
 	unlock, err := store.Lock(ctx, filepath.Join(b.cfg.Dir, "lock"), func() { p.say("waiting for another build on this computer") })
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return b.gatherDebian(ctx, names, p)
+	var names []string
+	var packages []Package
+	for _, s := range sources {
+		if s.Kind == release.SourceDebian {
+			names = append(names, s.Packages...)
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		if packages, err = b.gatherDebian(ctx, slices.Compact(names), p); err != nil {
+			return nil, err
+		}
+	}
+	others, err := b.gatherOthers(ctx, sources, p)
+	return append(packages, others...), err
 }
 
 // gatherDebian has apt find and fetch packages. Whoever calls it holds the lock.

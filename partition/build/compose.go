@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slapmesh/slapmesh/partition/build/process"
 	"github.com/slapmesh/slapmesh/partition/store"
 )
 
@@ -174,12 +175,12 @@ func addLibraryCache(ctx context.Context, c *store.Composer) error {
 		return nil
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(c.Root(), program), "-r", c.Root(), "-X", "-i")
-	confine(cmd)
+	process.Confine(cmd)
 	cmd.Env = []string{"LC_ALL=C"}
 	cmd.WaitDelay = 5 * time.Second
 	stderr := &limited{limit: 4 << 10}
 	cmd.Stderr = stderr
-	if err := run(cmd); err != nil {
+	if err := process.Run(cmd); err != nil {
 		return fmt.Errorf("ldconfig: %w: %s", err, strings.TrimSpace(stderr.String()))
 	}
 	left := auxiliary + "/aux-cache"

@@ -14,6 +14,7 @@ const (
 	StepIndex    StepName = "index"    // reads the lists of packages
 	StepResolve  StepName = "resolve"  // finds out which packages are needed
 	StepDownload StepName = "download" // fetches them
+	StepSource   StepName = "source"   // fetches, and builds, sources that are no packages of Debian
 	StepUnpack   StepName = "unpack"   // unpacks them
 	StepCompose  StepName = "compose"  // makes the tree
 	StepDone     StepName = "done"
@@ -42,6 +43,15 @@ func (p Progress) String() string {
 		text = "reading the lists of packages"
 	case StepResolve:
 		text = "finding the packages that are needed"
+	case StepSource:
+		text = "fetching sources"
+		if p.Bytes > 0 {
+			text += ": " + megabytes(p.Bytes)
+		}
+		if p.Size > 0 {
+			text += " of " + megabytes(p.Size)
+		}
+		text += p.rate()
 	case StepDownload:
 		text = fmt.Sprintf("downloading %d packages: %s of %s", p.Total, megabytes(p.Bytes), megabytes(p.Size)) + p.rate()
 	case StepUnpack:
@@ -71,7 +81,8 @@ type progress struct {
 	report func(Progress)
 	clock  func() time.Time
 	now    Progress
-	begun  time.Time // of the step
+	begun  time.Time // of the step, or of a part
+	base   int64     // bytes of the part that were there then
 }
 
 func (p *progress) send() {
@@ -99,6 +110,18 @@ func (p *progress) say(message string) {
 
 func (p *progress) advance(packages int) {
 	p.now.Done += packages
+	p.send()
+}
+
+// part tells how far one of several sources is.
+func (p *progress) part(message string, bytes, size int64) {
+	if message != p.now.Message {
+		p.now.Rate, p.begun, p.base = 0, p.clock(), bytes
+	}
+	p.now.Message, p.now.Bytes, p.now.Size = message, bytes, size
+	if took := p.clock().Sub(p.begun); took > 0 {
+		p.now.Rate = int64(float64(bytes-p.base) / took.Seconds())
+	}
 	p.send()
 }
 

@@ -25,7 +25,6 @@ var (
 	releaseName   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 	versionName   = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+~_-]{0,63}$`)
 	parameterName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
-	packageName   = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,99}$`)
 )
 
 // declare is release(…): what the profile is.
@@ -83,7 +82,8 @@ func readSources(list *starlark.List) ([]Source, error) {
 	for n := range list.Len() {
 		value, ok := list.Index(n).(sourceValue)
 		if !ok {
-			return nil, faultf("release: sources: got %s", list.Index(n).Type()).expected(`debian("…")`)
+			return nil, faultf("release: sources: got %s", list.Index(n).Type()).
+				expected(`debian("…"), archive(…), oci("…"), golang("…"), npm("…"), git("…") or folder("…")`)
 		}
 		out = append(out, *value.source)
 	}
@@ -145,26 +145,6 @@ func readStrings(what string, value starlark.Iterable, most int) ([]string, erro
 		out = append(out, text)
 	}
 	return out, nil
-}
-
-// declareDebian is debian("package", …).
-func declareDebian(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	if len(kwargs) > 0 {
-		return nil, faultf("debian: unexpected %s", kwargs[0][0]).expected(`names of packages only, as in debian("nginx", "php-fpm")`)
-	}
-	names, err := readStrings("debian", args, maxPackages)
-	if err != nil {
-		return nil, err
-	}
-	if len(names) == 0 {
-		return nil, faultf("debian: no package named").expected(`debian("nginx")`)
-	}
-	for _, name := range names {
-		if !packageName.MatchString(name) {
-			return nil, faultf("debian: %s is not the name of a package", show(name)).expected("small letters, digits and + . -")
-		}
-	}
-	return sourceValue{opaque("source"), &Source{Kind: SourceDebian, Packages: names}}, nil
 }
 
 func declareString(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

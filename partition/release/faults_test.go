@@ -36,7 +36,7 @@ release.star:1:5: unexpected newline in string
 release.star:2:7: undefined: sting
     	"p": sting("P"),
     	     ^
-known names: GiB, KiB, MiB, array, boolean, choice, debian, duration, integer, json, number, quote_url, release, size, string
+known names: GiB, KiB, MiB, archive, array, boolean, choice, debian, duration, folder, git, golang, integer, json, npm, number, oci, quote_url, release, size, string
 `},
 		{"misspelt keyword", "release(name = \"x\", verzion = \"1\")\n", `
 release.star:1:8: release: unexpected keyword argument "verzion" (did you mean version?)

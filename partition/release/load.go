@@ -116,6 +116,8 @@ func bounded[T any](thread *starlark.Thread, steps uint64, f func() (T, error)) 
 func (l *loader) predeclared() starlark.StringDict {
 	names := maps.Clone(library)
 	names["release"] = starlark.NewBuiltin("release", l.declare)
+	names["folder"] = starlark.NewBuiltin("folder", l.declareFolder)
+	names["npm"] = starlark.NewBuiltin("npm", l.declareNPM)
 	return names
 }
 
@@ -124,14 +126,18 @@ var library = starlark.StringDict{
 	"KiB":       starlark.MakeInt64(1 << 10),
 	"MiB":       starlark.MakeInt64(1 << 20),
 	"GiB":       starlark.MakeInt64(1 << 30),
+	"archive":   starlark.NewBuiltin("archive", declareArchive),
 	"array":     starlark.NewBuiltin("array", declareArray),
 	"boolean":   starlark.NewBuiltin("boolean", declareBoolean),
 	"choice":    starlark.NewBuiltin("choice", declareChoice),
 	"debian":    starlark.NewBuiltin("debian", declareDebian),
 	"duration":  starlark.NewBuiltin("duration", declareQuantity(KindDuration)),
+	"git":       starlark.NewBuiltin("git", declareGit),
+	"golang":    starlark.NewBuiltin("golang", declareGolang),
 	"integer":   starlark.NewBuiltin("integer", declareQuantity(KindInteger)),
 	"json":      json.Module,
 	"number":    starlark.NewBuiltin("number", declareQuantity(KindNumber)),
+	"oci":       starlark.NewBuiltin("oci", declareOCI),
 	"quote_url": starlark.NewBuiltin("quote_url", quoteURL),
 	"size":      starlark.NewBuiltin("size", declareQuantity(KindSize)),
 	"string":    starlark.NewBuiltin("string", declareString),
@@ -140,8 +146,8 @@ var library = starlark.StringDict{
 // builtinNames are the names that this package adds to the language.
 func builtinNames() []string {
 	return []string{
-		"GiB", "KiB", "MiB", "array", "boolean", "choice", "debian", "duration", "integer", "json",
-		"number", "quote_url", "release", "size", "string",
+		"GiB", "KiB", "MiB", "archive", "array", "boolean", "choice", "debian", "duration", "folder", "git", "golang",
+		"integer", "json", "npm", "number", "oci", "quote_url", "release", "size", "string",
 	}
 }
 

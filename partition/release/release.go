@@ -26,19 +26,6 @@ type Release struct {
 	instance *starlark.Function
 }
 
-// A SourceKind says how a source is made into files.
-type SourceKind string
-
-// SourceDebian is a set of packages of the Debian archive.
-const SourceDebian SourceKind = "debian"
-
-// A Source is one thing that goes into the tree of a release. Kind says which
-// of the other fields count.
-type Source struct {
-	Kind     SourceKind `json:"kind" cbor:"1,keyasint"`
-	Packages []string   `json:"packages,omitempty" cbor:"2,keyasint,omitempty"` // debian: names
-}
-
 // Digest names the bundle that the release was loaded from.
 func (r *Release) Digest() string { return r.bundle.Digest() }
 

@@ -60,6 +60,7 @@ type unpacker struct {
 	root    *os.Root
 	limit   Limit
 	entries map[string]Entry
+	links   []*tar.Header // second names of files that are still to come
 	bytes   int64
 	buffer  []byte
 }
@@ -79,9 +80,16 @@ func unpack(archive io.Reader, root *os.Root, limit Limit) (Manifest, error) {
 		if count >= u.limit.Entries {
 			return nil, fmt.Errorf("archive: more than %d entries", u.limit.Entries)
 		}
-		if err := u.add(header, reader); err != nil {
+		err = u.add(header, reader)
+		if errors.Is(err, errLater) {
+			u.links, err = append(u.links, header), nil
+		}
+		if err != nil {
 			return nil, fmt.Errorf("archive: entry %.200q: %w", header.Name, err)
 		}
+	}
+	if err := u.linkRest(); err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
 	}
 	manifest := make(Manifest, 0, len(u.entries))
 	for _, entry := range u.entries {
@@ -99,8 +107,9 @@ func (u *unpacker) add(header *tar.Header, content io.Reader) error {
 	if err := checkPath(name); err != nil {
 		return err
 	}
+	was := name
 	name = merge(name)
-	if dropped(name) || header.Typeflag == tar.TypeSymlink && loops(name, header.Linkname) {
+	if dropped(name) || header.Typeflag == tar.TypeSymlink && (loops(name, name, header.Linkname) || loops(was, name, header.Linkname)) {
 		return nil
 	}
 	if err := u.parents(path.Dir(name)); err != nil {
@@ -116,22 +125,34 @@ func (u *unpacker) add(header *tar.Header, content io.Reader) error {
 	case tar.TypeReg:
 		return u.file(name, header, content)
 	case tar.TypeSymlink:
-		return u.symlink(name, header.Linkname)
+		return u.symlink(name, moved(was, name, header.Linkname))
 	case tar.TypeLink:
 		return u.link(name, header.Linkname)
 	}
 	return fmt.Errorf("is neither file, folder nor link (type %q)", header.Typeflag)
 }
 
-// loops tells whether a link would point to itself in a tree: those that
-// packages have for the old places of what is in usr now.
-func loops(name, target string) bool {
+// loops tells whether a link at a path would point to itself in a tree, where it
+// has a name: those that packages have for the old places of what is in usr now.
+func loops(at, name, target string) bool {
 	if path.IsAbs(target) {
 		target = strings.TrimPrefix(path.Clean(target), "/")
 	} else {
-		target = path.Join(path.Dir(name), target)
+		target = path.Join(path.Dir(at), target)
 	}
 	return merge(target) == name
+}
+
+// moved returns the target of a link that is elsewhere now, so that it leads to
+// what it led to.
+func moved(was, name, target string) string {
+	if was == name || path.IsAbs(target) {
+		return target
+	}
+	if led := merge(path.Join(path.Dir(was), target)); path.Join(path.Dir(name), target) != led {
+		return "/" + led
+	}
+	return target
 }
 
 // parents makes the folders that lead to an entry. Each has to be a real one:
@@ -195,12 +216,38 @@ func (u *unpacker) symlink(name, target string) error {
 	return u.root.Symlink(target, name)
 }
 
-// link adds a second name of a file that came before.
+// errLater says that what a link leads to has not come yet.
+var errLater = errors.New("links to what is not there")
+
+// linkRest adds the second names that came before their files.
+func (u *unpacker) linkRest() error {
+	for len(u.links) > 0 {
+		var left []*tar.Header
+		for _, header := range u.links {
+			switch err := u.add(header, nil); {
+			case errors.Is(err, errLater):
+				left = append(left, header)
+			case err != nil:
+				return fmt.Errorf("entry %.200q: %w", header.Name, err)
+			}
+		}
+		if len(left) == len(u.links) {
+			return fmt.Errorf("entry %.200q: is a link to %.200q, which is no file: %w", left[0].Name, left[0].Linkname, fs.ErrInvalid)
+		}
+		u.links = left
+	}
+	return nil
+}
+
+// link adds a second name of a file.
 func (u *unpacker) link(name, target string) error {
 	target = merge(strings.TrimSuffix(strings.TrimPrefix(target, "./"), "/"))
 	e, ok := u.entries[target]
-	if !ok || e.Kind != File {
-		return fmt.Errorf("is a link to %.200q, which is not a file before it: %w", target, fs.ErrInvalid)
+	if !ok {
+		return errLater
+	}
+	if e.Kind != File {
+		return fmt.Errorf("is a link to %.200q, which is not a file: %w", target, fs.ErrInvalid)
 	}
 	e.Path = name
 	u.entries[name] = e

@@ -3,6 +3,8 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"os"
+	"strings"
 
 	"github.com/slapmesh/slapmesh/partition"
 	"github.com/slapmesh/slapmesh/partition/build"
@@ -35,6 +37,8 @@ func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 	d.trees.builder, err = build.Open(build.Config{
 		Store:     kept,
 		Dir:       cmp.Or(d.cfg.Cache, d.folder.file("build")),
+		Environ:   passedOnToBuilds(),
+		NPM:       cmp.Or(os.Getenv("NPM_CONFIG_REGISTRY"), os.Getenv("npm_config_registry")),
 		Clock:     d.cfg.Clock,
 		Signer:    &build.Signer{Name: string(d.mesh.Self()), Key: d.identity.PublicKey(), Sign: d.signs},
 		Elsewhere: d.trees,
@@ -48,4 +52,18 @@ func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 		Dir: d.folder.path, Walls: walls, Store: kept, Builder: d.trees.builder, Log: d.log.With("part", "partitions"),
 		Taster: d.taster,
 	}, nil
+}
+
+// passedOnToBuilds is what of this program's environment says how to reach what
+// releases are made of.
+func passedOnToBuilds() []string {
+	var out []string
+	for _, name := range []string{"GOPROXY", "GONOPROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+		for _, name := range []string{name, strings.ToLower(name)} {
+			if value, ok := os.LookupEnv(name); ok {
+				out = append(out, name+"="+value)
+			}
+		}
+	}
+	return out
 }

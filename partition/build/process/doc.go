@@ -1,0 +1,2 @@
+// Package process runs programs that end with whoever started them.
+package process

@@ -30,6 +30,8 @@ type Config struct {
 
 	// Token is the secret that the local API wants.
 	Token string
+	// Authorization is shown instead, as it is: by a peer that passes a call on.
+	Authorization string
 
 	// Dial opens a connection to the peer in some other way.
 	Dial func(ctx context.Context) (net.Conn, error)
@@ -139,7 +141,10 @@ func (c *Client) request(ctx context.Context, method, at string, query url.Value
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if c.cfg.Token != "" {
+	switch {
+	case c.cfg.Authorization != "":
+		r.Header.Set("Authorization", c.cfg.Authorization)
+	case c.cfg.Token != "":
 		r.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	}
 	return r, nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/mesh"
@@ -197,7 +198,13 @@ func (d *Daemon) meshDoor() rest.Door {
 			return nil, protocol.Errorf(protocol.ErrUnauthorized, "who calls is not known")
 		}
 		c := caller{principal: ledger.AsPeer(ledger.PeerID(peer))}
-		if r.Header.Get("Authorization") != "" {
+		shown := r.Header.Get("Authorization")
+		if ticket, ok := strings.CutPrefix(shown, ticketScheme); ok {
+			c, err := d.ticketed(peer, ticket)
+			c.remote = true
+			return &service{d, c}, err
+		}
+		if shown != "" {
 			text, err := rest.BearerToken(r)
 			if err != nil {
 				return nil, err

@@ -25,6 +25,7 @@ type service struct {
 type caller struct {
 	principal ledger.Principal
 	token     *mesh.Token // the secret that was shown, to be shown again where a call is passed on
+	ticket    *ticketBody // instead of all else: what the leader lets the other peer look into
 	remote    bool        // another peer passed the call on; it is not passed on again
 }
 

@@ -20,7 +20,7 @@ import (
 
 // Logs implements [protocol.Sessions].
 func (s *service) Logs(ctx context.Context, ref protocol.Ref, q protocol.LogQuery) (io.ReadCloser, error) {
-	i, host, err := s.host(ref, "logs", ledger.RightRead)
+	i, host, err := s.host(ctx, ref, lookLogs)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c closeBoth) Close() error { return errors.Join(c.ReadCloser.Close(), c.af
 
 // Exec implements [protocol.Sessions].
 func (s *service) Exec(ctx context.Context, ref protocol.Ref, in protocol.ExecInput, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	i, host, err := s.host(ref, "exec", ledger.RightInstances)
+	i, host, err := s.host(ctx, ref, lookExec)
 	if err != nil {
 		return 0, err
 	}
@@ -111,9 +111,9 @@ func accountRef(i ledger.Instance) protocol.Ref {
 
 // host finds an instance and, if it runs on another computer, how to ask that
 // one; nil means here.
-func (s *service) host(ref protocol.Ref, what string, need ledger.Rights) (ledger.Instance, *client.Client, error) {
+func (s *service) host(ctx context.Context, ref protocol.Ref, what look) (ledger.Instance, *client.Client, error) {
 	v := s.books.View()
-	i, err := s.instance(v, ref, need)
+	i, err := s.lookedInto(v, ref, what)
 	if err != nil {
 		return i, nil, err
 	}
@@ -130,18 +130,30 @@ func (s *service) host(ref protocol.Ref, what string, need ledger.Rights) (ledge
 	case c.State == ledger.ComputerLost:
 		return i, nil, protocol.Errorf(protocol.ErrUnavailable, "%s %s: its computer %s has not answered since %s", what, ref.Reference, c.Name, c.Since.Local().Format("15:04:05"))
 	}
-	host, err := s.passOn(peer)
+	cfg := s.towards(peer)
+	if s.caller.token != nil {
+		if cfg.Authorization, err = s.lookTicket(ctx, i.ID, what); err != nil {
+			return i, nil, err
+		}
+	}
+	host, err := client.New(cfg)
 	if err != nil {
 		return i, nil, fmt.Errorf("%s %s: %w", what, ref.Reference, err)
 	}
 	return i, host, nil
 }
 
-// passOn asks another peer on behalf of the caller.
+// towards is how another peer is asked.
+func (s *service) towards(peer mesh.PeerID) client.Config {
+	return client.Config{Dial: func(ctx context.Context) (net.Conn, error) { return s.mesh.Dial(ctx, peer, mesh.KindRPC) }}
+}
+
+// passOn asks another peer on behalf of the caller: one that keeps the ledger,
+// and knows the token from there.
 func (s *service) passOn(peer mesh.PeerID) (*client.Client, error) {
-	cfg := client.Config{Dial: func(ctx context.Context) (net.Conn, error) { return s.mesh.Dial(ctx, peer, mesh.KindRPC) }}
+	cfg := s.towards(peer)
 	if s.caller.token != nil {
-		cfg.Token = s.caller.token.String()
+		cfg.Authorization = "Bearer " + s.caller.token.String()
 	}
 	return client.New(cfg)
 }

@@ -12,6 +12,8 @@ type fsm struct {
 	machine Machine
 	codec   codec
 	changed func() // when a configuration was committed
+
+	unrestored error // why a snapshot could not be restored; for who opens
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -54,7 +56,8 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 // Restore implements [raft.FSM].
 func (f *fsm) Restore(r io.ReadCloser) error {
 	if err := f.machine.Restore(r); err != nil {
-		return fmt.Errorf("restore machine: %w", err)
+		f.unrestored = fmt.Errorf("restore machine: %w", err)
+		return f.unrestored
 	}
 	f.changed()
 	return nil

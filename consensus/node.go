@@ -139,7 +139,11 @@ func (n *Node) start(dir string, m Machine, logger *raftLog) error {
 		news:      make(chan struct{}, 1),
 	}
 	machine := &fsm{machine: m, codec: n.codec, changed: n.watchers.notify}
-	if n.raft, err = raft.NewRaft(conf, machine, logs, n.store, snapshots, n.wire); err != nil {
+	checked := &checkedSnapshots{FileSnapshotStore: snapshots, dir: filepath.Join(dir, "snapshots")}
+	if n.raft, err = newRaft(conf, machine, logs, n.store, checked, n.wire); err != nil {
+		if !errors.Is(err, ErrDamaged) { // raft does not say why
+			err = errors.Join(err, machine.unrestored, checked.Damage(), n.store.Damage())
+		}
 		return errors.Join(err, n.wire.Close())
 	}
 	n.wire.raft = n.raft

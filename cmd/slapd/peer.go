@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
@@ -109,13 +110,17 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 // first peer of a mesh also makes an invitation. One whose copy of the ledger
 // is damaged is opened again, without it.
 func run(ctx context.Context, cfg daemon.Config, opt command.RunOptions, invite bool) (err error) {
+	if ready := opt.Ready; ready != nil {
+		var told sync.Once
+		opt.Ready = func(r command.Ready) { told.Do(func() { ready(r) }) }
+	}
 	for {
 		err := runOnce(ctx, cfg, opt, invite)
 		if damaged := (*daemon.DamagedError)(nil); !errors.As(err, &damaged) || ctx.Err() != nil {
 			return err
 		}
 		opt.Log.Error("stopped, and starts again", "err", err)
-		opt.Ready, invite = nil, false
+		invite = false
 	}
 }
 

@@ -30,9 +30,11 @@ const (
 	logFolder  = "log"
 )
 
-// keyOpened is written at each opening, so that a disk which takes no writes
-// is found before raft, which would panic, needs it.
-var keyOpened = []byte("Opened")
+// keyLast is the last entry that was there when the log was opened or closed.
+// It is written at each opening, so that a disk which takes no writes is found
+// before raft, which would panic, needs it; and a log that ends before it has
+// lost entries.
+var keyLast = []byte("Last")
 
 // files is a [Disk] on a file system: the entries in segments, each append one
 // write and one sync, and the few stable values in a raft-boltdb file.
@@ -51,14 +53,7 @@ func Open(dir string, opts Options) (*Store, error) {
 }
 
 func openFiles(dir string, opts Options) (_ *files, err error) {
-	stable, err := boltdb.New(boltdb.Options{Path: filepath.Join(dir, stableFile), BoltOptions: &bbolt.Options{
-		Timeout:        lockTimeout,
-		NoFreelistSync: true,
-		FreelistType:   bbolt.FreelistMapType,
-	}})
-	if errors.Is(err, berrors.ErrTimeout) {
-		err = ErrInUse
-	}
+	stable, err := openStable(filepath.Join(dir, stableFile))
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +62,6 @@ func openFiles(dir string, opts Options) (_ *files, err error) {
 			err = errors.Join(err, stable.Close())
 		}
 	}()
-	if err := stable.SetUint64(keyOpened, 1); err != nil {
-		return nil, fmt.Errorf("write: %w", err)
-	}
 	folder := filepath.Join(dir, logFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
@@ -78,14 +70,73 @@ func openFiles(dir string, opts Options) (_ *files, err error) {
 	if logger == nil {
 		logger = hclog.NewNullLogger()
 	}
-	entries, err := wal.Open(folder, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger))
+	entries, err := openEntries(folder, logger)
 	if err != nil {
 		return nil, err
 	}
-	if err := adopt(entries, stable); err != nil {
+	f := &files{entries, stable}
+	if err := adopt(f, stable); err != nil {
 		return nil, errors.Join(fmt.Errorf("move older entries: %w", err), entries.Close())
 	}
-	return &files{entries, stable}, nil
+	if err := errors.Join(f.complete(), f.noteLast()); err != nil {
+		return nil, errors.Join(err, entries.Close())
+	}
+	return f, nil
+}
+
+// openStable opens what holds the stable values.
+func openStable(path string) (_ *boltdb.BoltStore, err error) {
+	defer recovered(&err)
+	stable, err := boltdb.New(boltdb.Options{Path: path, BoltOptions: &bbolt.Options{
+		Timeout:        lockTimeout,
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+	}})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, ErrInUse
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return nil, damaged("term and vote", err)
+	}
+	return stable, err
+}
+
+// openEntries opens what holds the entries.
+func openEntries(folder string, logger hclog.Logger) (_ *wal.WAL, err error) {
+	defer recovered(&err)
+	entries, err := wal.Open(folder, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger))
+	if err != nil && !Refused(err) {
+		return nil, damaged("entries", err)
+	}
+	return entries, err
+}
+
+// complete says what is missing of a log at its end.
+func (f *files) complete() error {
+	last, err := f.LastIndex()
+	if err != nil {
+		return err
+	}
+	had, err := f.stable.GetUint64(keyLast)
+	if err != nil && !errors.Is(err, boltdb.ErrKeyNotFound) {
+		return err
+	}
+	if last < had {
+		return damaged(fmt.Sprintf("entries %d to %d are gone", last+1, had), nil)
+	}
+	return nil
+}
+
+// noteLast remembers where the log ends.
+func (f *files) noteLast() error {
+	last, err := f.LastIndex()
+	if err == nil {
+		err = f.stable.SetUint64(keyLast, last)
+	}
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
 }
 
 // adoptBatch is how many entries move at a time.
@@ -93,7 +144,7 @@ const adoptBatch = 256
 
 // adopt moves the entries that an older version kept beside the stable values.
 // It goes on where it was interrupted: they are forgotten last.
-func adopt(to *wal.WAL, from *boltdb.BoltStore) error {
+func adopt(to *files, from *boltdb.BoltStore) error {
 	first, err := from.FirstIndex()
 	if err != nil || first == 0 {
 		return err
@@ -134,5 +185,54 @@ func (f *files) SetUint64(key []byte, value uint64) error { return f.stable.SetU
 // GetUint64 implements [raft.StableStore].
 func (f *files) GetUint64(key []byte) (uint64, error) { return f.stable.GetUint64(key) }
 
+// StoreLog implements [raft.LogStore].
+func (f *files) StoreLog(l *raft.Log) error { return f.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs implements [raft.LogStore].
+func (f *files) StoreLogs(logs []*raft.Log) error {
+	sealed, kept := make([]*raft.Log, len(logs)), make([]raft.Log, len(logs))
+	for n, l := range logs {
+		kept[n] = *l
+		kept[n].Extensions = seal(l)
+		sealed[n] = &kept[n]
+	}
+	return f.WAL.StoreLogs(sealed)
+}
+
+// GetLog implements [raft.LogStore].
+func (f *files) GetLog(index uint64, l *raft.Log) (err error) {
+	defer recovered(&err)
+	switch err := f.WAL.GetLog(index, l); {
+	case errors.Is(err, raft.ErrLogNotFound) || Refused(err):
+		return err
+	case err != nil:
+		return damaged(fmt.Sprintf("entry %d", index), err)
+	case l.Index != index || !unseal(l):
+		return damaged(fmt.Sprintf("entry %d is not what was written", index), nil)
+	}
+	return nil
+}
+
+// DeleteRange implements [raft.LogStore].
+func (f *files) DeleteRange(low, high uint64) error {
+	first, err1 := f.FirstIndex()
+	last, err2 := f.LastIndex()
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if high >= last { // it ends earlier from now on, and that is no loss
+		end := low - 1
+		if low <= first {
+			end = 0
+		}
+		if err := f.stable.SetUint64(keyLast, end); err != nil {
+			return err
+		}
+	}
+	return f.WAL.DeleteRange(low, high)
+}
+
 // Close implements [Disk].
-func (f *files) Close() error { return errors.Join(f.WAL.Close(), f.stable.Close()) }
+func (f *files) Close() error {
+	return errors.Join(f.noteLast(), f.WAL.Close(), f.stable.Close())
+}

@@ -83,6 +83,7 @@ type Store struct {
 	stopped   chan struct{} // closed when the writer has ended
 
 	stalled atomic.Bool
+	damage  atomic.Pointer[error]
 
 	mu      sync.Mutex
 	err     error    // why broken
@@ -287,7 +288,20 @@ func (s *Store) GetLog(index uint64, log *raft.Log) error {
 		}
 	}
 	s.mu.Unlock()
-	return s.disk.GetLog(index, log)
+	err := s.disk.GetLog(index, log)
+	if errors.Is(err, ErrDamaged) {
+		s.damage.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+// Damage returns the first entry that was read and is not what was written, as
+// an [ErrDamaged], or nil.
+func (s *Store) Damage() error {
+	if err := s.damage.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // IsMonotonic implements [raft.MonotonicLogStore]: a snapshot from elsewhere

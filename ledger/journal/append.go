@@ -151,7 +151,7 @@ func (j *Journal) compareLocked(entries []Entry) error {
 	}
 	rows, err := j.rows(rowEntry, entries[0].N)
 	if err != nil {
-		return err
+		return unread(err)
 	}
 	buf := &j.writer.buf
 	for i := range entries {

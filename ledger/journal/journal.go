@@ -38,6 +38,11 @@ type Options struct {
 	// second.
 	SyncEvery time.Duration
 
+	// Damaged is told, once, when something in the store is found not to be
+	// what was written there. It must not wait for the journal. Default: it is
+	// only logged.
+	Damaged func(error)
+
 	// ReadOnly opens a journal to look at it, and leaves every byte as it is.
 	ReadOnly bool
 
@@ -53,10 +58,20 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Damaged == nil {
+		o.Damaged = func(error) {}
+	}
+	o.Damaged = onceFor(o.Damaged)
 	if o.fs == nil {
 		o.fs = vfs.Default
 	}
 	return o
+}
+
+// onceFor returns what calls f with the first error only.
+func onceFor(f func(error)) func(error) {
+	var once sync.Once
+	return func(err error) { once.Do(func() { f(err) }) }
 }
 
 // A Journal is the history on one peer's disk. Use [Open].
@@ -88,14 +103,14 @@ type Journal struct {
 // have it open.
 func Open(dir string, options Options) (*Journal, error) {
 	options = options.withDefaults()
-	db, err := pebble.Open(dir, storeOptions(options))
+	db, err := openStore(dir, options)
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", dir, err)
 	}
 	j := &Journal{db: db, dir: dir, options: options}
 	j.measure()
 	if err := j.recover(); err != nil {
-		return nil, fmt.Errorf("open journal %s: %w", dir, errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open journal %s: %w", dir, errors.Join(unread(err), db.Close()))
 	}
 	return j, nil
 }
@@ -121,6 +136,7 @@ func storeOptions(o Options) *pebble.Options {
 			// it is: the reader gets the error.
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
 				o.Log.Error("journal is damaged on disk", "file", info.Path, "err", info.Details)
+				o.Damaged(fmt.Errorf("%w: %s: %w", ErrDamaged, info.Path, info.Details))
 			},
 		},
 	}

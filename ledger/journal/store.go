@@ -7,23 +7,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// A DamageError says what in a journal is not what was written.
-type DamageError struct {
-	Entry uint64 // where it was found
-	What  string
-	Err   error // what the store says, if it noticed
-}
-
-func (e *DamageError) Error() string {
-	text := fmt.Sprintf("entry %d: %s", e.Entry, e.What)
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	return text
-}
-
-func (e *DamageError) Unwrap() error { return e.Err }
-
 // A MissingError says that entries are not here yet: they came before the
 // snapshot that this peer began with. [Journal.Fill] brings them.
 type MissingError struct{ From, To uint64 }

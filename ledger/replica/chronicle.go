@@ -16,22 +16,22 @@ import (
 )
 
 // write puts what one group of commands decided into the journal. Another
-// history than the one that is there stops the replica. So does a disk that
-// fails: nothing is answered any more, and Failed tells.
+// history than the one that is there, or one that is damaged, stops the replica.
+// So does a disk that fails: nothing is answered any more, and Failed tells.
 func (r *Replica) write(entries []journal.Entry) {
 	if r.cfg.Journal == nil || len(entries) == 0 {
 		return
 	}
 	_, err := r.cfg.Journal.Append(entries...)
-	if mismatch, ok := errors.AsType[*journal.MismatchError](err); ok {
-		r.cfg.Mismatched(mismatch)
-		panic(fmt.Sprintf("replica: %v", mismatch))
+	if err == nil {
+		return
 	}
-	if err != nil {
-		r.cfg.Log.Error("history cannot be written", "err", err)
-		close(r.failed)
-		select {} // until the process ends, which it must
+	if _, other := errors.AsType[*journal.MismatchError](err); other || errors.Is(err, journal.ErrDamaged) {
+		r.cfg.Mismatched(err)
 	}
+	r.cfg.Log.Error("history cannot be written", "err", err)
+	close(r.failed)
+	select {} // until the process ends, which it must
 }
 
 // Failed is closed when the journal cannot be written. The replica stands
@@ -129,6 +129,11 @@ func (r *Replica) restoreJournal(f journal.Frontier, s *ledger.State) error {
 	}
 	if r.cfg.Journal == nil {
 		return nil
+	}
+	// A snapshot of one's own counts once its history is durable. Who took all
+	// of history away goes on without it.
+	if size := r.cfg.Journal.Size(); r.log.Load() == nil && size > 0 && size < f.Size {
+		return fmt.Errorf("%w: history ends at entry %d, and the snapshot beside it at %d", journal.ErrDamaged, size, f.Size)
 	}
 	return r.cfg.Journal.Restore(f)
 }

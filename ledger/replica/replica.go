@@ -10,8 +10,8 @@
 // A decision that panics is a refusal, on every replica the same. An entry
 // that cannot be read, or an event that cannot be recorded, panics out of
 // Apply: what the log holds is agreed, so a peer that cannot follow must
-// stop rather than go its own way. So does a replica whose journal cannot be
-// written, or holds another history than what the log brings.
+// stop rather than go its own way. A replica whose journal cannot be written, or
+// holds another history than what the log brings, stands still: [Replica.Failed].
 package replica
 
 import (
@@ -47,7 +47,8 @@ type Config struct {
 	Journal *journal.Journal
 
 	// Mismatched is called when the journal holds another history than what the
-	// log brings, before the replica panics. Default: nothing.
+	// log brings, or is damaged, before the replica stands still: see
+	// [Replica.Failed]. Default: nothing.
 	Mismatched func(error)
 
 	// History is how many changes are kept for those who follow: who is
@@ -89,7 +90,8 @@ func New(cfg Config) *Replica {
 }
 
 // Attach gives the replica the log to which it proposes. The log is opened
-// with the replica as its machine, so it comes later.
+// with the replica as its machine, so it comes later: what is restored before
+// is this peer's own.
 func (r *Replica) Attach(log Log) { r.log.Store(&log) }
 
 // Apply decides the commands of one committed entry, stamped by the leader,

@@ -20,21 +20,21 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 	if err := d.setAsideDamaged(); err != nil {
 		return err
 	}
-	if d.journal, err = journal.Open(d.folder.file("journal"), journal.Options{Log: d.log.With("part", "journal")}); err != nil {
-		return err
+	if d.journal, err = journal.Open(d.folder.file("journal"), journal.Options{Log: d.log.With("part", "journal"), Damaged: d.rotten}); err != nil {
+		return d.damagedBy(err)
 	}
 	d.closers = append(d.closers, d.journal.Close)
 	if err := d.openHistory(); err != nil {
 		return err
 	}
 	d.rpc.mux.Handle("/ledger/", http.HandlerFunc(b.serve))
-	number, err := d.folder.rememberedSeat()
+	remembered, err := d.folder.seatRecord()
 	if err != nil {
 		return err
 	}
-	if number > 0 {
-		if err := b.sit(number, d.mesh.Self()); err != nil { //nolint:contextcheck // a seat outlives the call
-			return err
+	if remembered.Seat > 0 {
+		if err := b.sit(remembered.Seat, d.mesh.Self()); err != nil { //nolint:contextcheck // a seat outlives the call
+			return d.damagedBy(err)
 		}
 	}
 	d.closers = append(d.closers, b.Close)
@@ -45,6 +45,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 		loop{"leader", b.followLeader},
 		loop{"log", b.watchDisk},
 		loop{"agreement", d.runAgreement},
+		loop{"history on disk", d.runRot},
 		loop{"seats", d.runSeating},
 		loop{"presence", d.runPresence},
 		loop{membership, d.runMembership},
@@ -139,7 +140,7 @@ func (b *books) followSlice(ctx context.Context) error {
 }
 
 // followLeader tells those who wait for the leader who it is, as soon as the
-// log knows, for as long as this peer has a seat.
+// log knows, for as long as this peer has a seat; and keeps on disk who votes.
 func (b *books) followLeader(ctx context.Context) error {
 	for ctx.Err() == nil {
 		b.mu.Lock()
@@ -152,6 +153,7 @@ func (b *books) followLeader(ctx context.Context) error {
 			b.forward.Moved(ledger.PeerID(s.node.Leader()))
 		}
 		for again := true; again; {
+			b.rememberVoters(s)
 			select {
 			case <-changed:
 				b.forward.Moved(ledger.PeerID(s.node.Leader()))
@@ -164,6 +166,19 @@ func (b *books) followLeader(ctx context.Context) error {
 		stop()
 	}
 	return nil
+}
+
+// rememberVoters keeps on disk who votes beside this peer, for a start at which
+// the log cannot be read.
+func (b *books) rememberVoters(s *seat) {
+	b.sitting.Lock()
+	defer b.sitting.Unlock()
+	if s == nil || s != b.Seat() {
+		return
+	}
+	if err := s.remember(b.d.folder, b.d.mesh.Self()); err != nil {
+		b.log.Warn("who votes is not kept on disk", "err", err)
+	}
 }
 
 // findVoters returns when somebody has told who votes. A newcomer would
@@ -228,6 +243,9 @@ func (b *books) watchDisk(ctx context.Context) error {
 			continue
 		case <-failed:
 		case <-unwritten:
+		}
+		if why := b.d.doubt.Load(); why != nil {
+			return b.d.damagedBy(*why)
 		}
 		return fmt.Errorf("the disk of %s failed, is full, or hangs, so this peer keeps the ledger no longer: see the messages above; make room or mend it, then start slapd again: what was acknowledged is kept", b.d.folder.path)
 	}

@@ -89,6 +89,9 @@ type Daemon struct {
 	journal  *journal.Journal // history, for as far as this peer has it
 	history  *exchange.Exchange
 
+	doubt atomic.Pointer[error] // why the replica does not trust the journal
+	rot   chan error            // what is damaged in the store of the journal
+
 	verifying sync.Mutex // one reads all of history at a time
 	agent     *partition.Agent
 	tunnels   *tunnel.Manager
@@ -138,6 +141,7 @@ func (l loop) blame(err error) error {
 func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error) {
 	d := &Daemon{cfg: cfg, log: cfg.Log, host: hostID(), stopping: make(chan struct{}), expelled: make(chan struct{}), rumours: make(chan mesh.PeerID, 1), started: cfg.Clock()}
 	d.taster = &taste.Taster{Program: cfg.Binary, Trusts: catalog.Has}
+	d.rot = make(chan error, 1)
 	d.stop = sync.OnceFunc(func() { close(d.stopping) })
 	if d.cfg.Version == "" {
 		d.cfg.Version = "dev"

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/slapmesh/slapmesh/consensus"
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/ledger/journal"
 	"github.com/slapmesh/slapmesh/ledger/journal/exchange"
@@ -48,13 +49,34 @@ type damage struct {
 
 func (f *folder) damageFile() string { return f.file("damaged.json") }
 
-// damaged notes that this peer's copy is not that of the others, so that it is
-// filled anew at the next start. It returns a DamagedError, or, where nobody
-// else holds the ledger or it was filled anew just now, why itself.
-func (d *Daemon) damaged(why error) error {
+// contradicted notes that this peer's copy is not that of the others, so that
+// it is filled anew at the next start. It returns a DamagedError, or, where
+// nobody could say who is right, why itself.
+func (d *Daemon) contradicted(why error) error {
 	if len(d.otherSeats()) < 2 {
-		return why // nobody could say who is right
+		return why
 	}
+	return d.damaged(why)
+}
+
+// unreadable is contradicted for a copy of which the disk holds something else
+// than what was written: who is right is no question, but whether the others
+// can go on without this peer is.
+func (d *Daemon) unreadable(why error) error {
+	r, err := d.folder.seatRecord()
+	switch {
+	case err != nil:
+		return errors.Join(why, err)
+	case r.Seat > 0 && !r.spared():
+		return fmt.Errorf("this peer's copy of the ledger is damaged, and nothing was changed, for %s: put the state folder %s back from a backup, or see what its disk still has: %w",
+			r.alone(), d.folder.path, why)
+	}
+	return d.damaged(why)
+}
+
+// damaged notes that what this peer has of the ledger is to be filled anew, and
+// returns a DamagedError; or why itself, if it was filled anew just now.
+func (d *Daemon) damaged(why error) error {
 	var last damage
 	err := readJSON(filepath.Join(d.folder.file(asideDir), "damaged.json"), &last)
 	switch now := d.cfg.Clock(); {
@@ -69,21 +91,42 @@ func (d *Daemon) damaged(why error) error {
 	return &DamagedError{why}
 }
 
-// damagedBy is damaged for an error that says that others have another
-// history; any other is returned as it is.
+// damagedBy makes a damage of an error that says that this peer's copy is not
+// that of the others, or not what it wrote; any other is returned as it is.
 func (d *Daemon) damagedBy(err error) error {
 	_, diverged := errors.AsType[*journal.DivergedError](err)
+	_, mismatch := errors.AsType[*journal.MismatchError](err)
 	_, outvoted := errors.AsType[*exchange.OutvotedError](err)
-	if diverged || outvoted {
-		return d.damaged(err)
+	switch {
+	case diverged, mismatch, outvoted:
+		return d.contradicted(err)
+	case errors.Is(err, journal.ErrDamaged), errors.Is(err, consensus.ErrDamaged):
+		return d.unreadable(err)
 	}
 	return err
 }
 
-// mismatched notes that this peer's journal contradicts its own log. The
-// replica ends the process.
-func (d *Daemon) mismatched(why error) {
-	d.log.Error("this peer's copy of the ledger is damaged", "err", d.damaged(why))
+// doubted notes that this peer's journal contradicts its own log, or cannot be
+// read. The replica stands still.
+func (d *Daemon) doubted(why error) { d.doubt.CompareAndSwap(nil, &why) }
+
+// rotten notes that something in the store of the journal is damaged. If the
+// others can fill it anew they do; a peer that is alone goes on, for all but
+// what is damaged is there.
+func (d *Daemon) rotten(why error) {
+	if r, err := d.folder.seatRecord(); err == nil && r.spared() {
+		d.rot <- why
+	}
+}
+
+// runRot ends a peer whose history is damaged on disk.
+func (d *Daemon) runRot(ctx context.Context) error {
+	select {
+	case why := <-d.rot:
+		return d.unreadable(why)
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // setAsideDamaged puts a copy that was found to be damaged away, in place of
@@ -177,7 +220,7 @@ func (d *Daemon) agrees(ctx context.Context, s *seat) error {
 		}
 	}
 	if 2*differ > len(others)+1 && s == d.books.Seat() {
-		return d.damaged(fmt.Errorf("%d of the %d peers that keep the ledger have another state of it", differ, len(others)+1))
+		return d.contradicted(fmt.Errorf("%d of the %d peers that keep the ledger have another state of it", differ, len(others)+1))
 	}
 	return nil
 }

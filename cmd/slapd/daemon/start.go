@@ -78,7 +78,7 @@ func Found(cfg Config, opt FoundOptions) (err error) {
 	return errors.Join(
 		ca.Save(f.path, identity),
 		writeJSON(f.file(foundingFile), plan),
-		writeJSON(f.file("seat.json"), seatRecord{1}),
+		writeJSON(f.file("seat.json"), seatRecord{Seat: 1}),
 		mesh.Credentials{CertificateDER: certificate, CADER: ca.CertificateDER(), MeshName: plan.Name}.Save(f.path),
 	)
 }

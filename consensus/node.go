@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -28,6 +29,7 @@ type Node struct {
 	wire     *wire
 	queue    *queue
 	watchers watchers
+	settled  atomic.Uint64      // the last term at whose beginning this node led and had applied all
 	hangUp   context.CancelFunc // ends dials
 	draining chan struct{}      // closed first by Close
 	closed   chan struct{}      // closed before the streams are

@@ -196,6 +196,28 @@ func (w *watchers) notify() {
 	}
 }
 
+// Heard returns an index up to which the machine knows all that was decided
+// before this node found the others, or led. It is false before that.
+func (n *Node) Heard() (index uint64, ok bool) {
+	if n.raft.State() == raft.Leader {
+		return 0, n.settled.Load() == n.raft.CurrentTerm() // it is all applied
+	}
+	commit := n.raft.CommitIndex() // by the leader's word: it is not kept on disk
+	if commit == 0 || n.Leader() == "" {
+		return 0, false
+	}
+	for ; commit > 0; commit-- {
+		var l raft.Log
+		if err := n.store.GetLog(commit, &l); err != nil {
+			return 0, true // it is in the snapshot
+		}
+		if l.Type == raft.LogCommand {
+			break
+		}
+	}
+	return commit, true
+}
+
 // observe passes on what raft tells of itself until the node is closed.
 func (n *Node) observe() {
 	seen := make(chan raft.Observation, 1)
@@ -215,7 +237,7 @@ func (n *Node) observe() {
 			n.watchers.notify()
 			if term := n.raft.CurrentTerm(); n.raft.State() == raft.Leader && term != settled {
 				settled = term
-				n.loops.Go(n.settleIn)
+				n.loops.Go(func() { n.settleIn(term) })
 			}
 		case <-n.store.Broken():
 			n.cfg.Log.Error("gave up the log: its disk failed", "peer", n.cfg.Peer, "err", n.store.Err())
@@ -230,8 +252,9 @@ func (n *Node) observe() {
 
 // settleIn makes known what a new leader found committed, and that it is
 // current.
-func (n *Node) settleIn() {
+func (n *Node) settleIn(term uint64) {
 	if n.raft.Barrier(n.cfg.Timing.Call).Error() == nil {
+		n.settled.Store(term)
 		n.wire.announce()
 		n.watchers.notify()
 	}

@@ -143,6 +143,19 @@ func (d *Daemon) controlDoor() rest.Door {
 	}}
 }
 
+// fresh is a door at which callers wait while this peer, which has just begun,
+// does not know yet what was decided before; but for one call, that needs not.
+func (d *Daemon) fresh(door rest.Door, but string) rest.Door {
+	recognise := door.Authenticate
+	door.Authenticate = func(r *http.Request) (protocol.Service, error) {
+		if r.URL.Path != but {
+			d.books.awaitFresh(r.Context())
+		}
+		return recognise(r)
+	}
+	return door
+}
+
 // apiDoor lets in whoever has a token of the role user.
 func (d *Daemon) apiDoor() rest.Door {
 	return rest.Door{Authenticate: func(r *http.Request) (protocol.Service, error) {

@@ -36,6 +36,7 @@ type books struct {
 	seat     *seat         // the log is open
 	seated   bool          // and its replica has caught up
 	switched chan struct{} // closed when one of them changes
+	fresh    chan struct{} // closed once readers are told what was decided before this peer began
 	heard    Standing      // what a member was told of consensus last
 	heardAt  time.Time
 }
@@ -192,6 +193,9 @@ func (b *books) caughtUp(ctx context.Context, s *seat, switched <-chan struct{})
 		forget()
 		return false
 	}
+	if !b.hears(ctx, s, switched) {
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.seat != s {
@@ -199,7 +203,54 @@ func (b *books) caughtUp(ctx context.Context, s *seat, switched <-chan struct{})
 	}
 	b.seated = true
 	b.switchLocked()
+	b.refreshed()
 	return true
+}
+
+// hears returns when the replica of a seat has all that was decided before it
+// found the others, or after some time, with what there is: no majority may be
+// there. It is false if the seat is another one by then.
+func (b *books) hears(ctx context.Context, s *seat, switched <-chan struct{}) bool {
+	patience := time.NewTimer(leaderPatience)
+	defer patience.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		index, ok := s.node.Heard()
+		if ok && s.View().Index() >= index {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-patience.C:
+			return true
+		case <-switched:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// refreshed lets readers in.
+func (b *books) refreshed() {
+	select {
+	case <-b.fresh:
+	default:
+		close(b.fresh)
+	}
+}
+
+// awaitFresh returns when this peer knows what was decided before it began, or
+// soon.
+func (b *books) awaitFresh(ctx context.Context) {
+	patience := time.NewTimer(2 * leaderPatience)
+	defer patience.Stop()
+	select {
+	case <-b.fresh:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
 }
 
 // stand gives a seat up, unless it was given up already: another one may have

@@ -36,6 +36,8 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 		if err := b.sit(remembered.Seat, d.mesh.Self()); err != nil { //nolint:contextcheck // a seat outlives the call
 			return d.damagedBy(err)
 		}
+	} else {
+		b.refreshed() // with what it was told last
 	}
 	d.closers = append(d.closers, b.Close)
 	d.loops = append(d.loops,
@@ -58,7 +60,7 @@ func (d *Daemon) openBooks(context.Context) (err error) {
 // newBooks makes the books of a peer whose mesh is not open yet, with the
 // slice that was kept.
 func newBooks(d *Daemon, self mesh.PeerID) (*books, error) {
-	b := &books{d: d, log: d.log.With("part", "books"), switched: make(chan struct{})}
+	b := &books{d: d, log: d.log.With("part", "books"), switched: make(chan struct{}), fresh: make(chan struct{})}
 	b.local = newLocal(b)
 	var err error
 	b.slice, err = remote.OpenFollower(remote.FollowConfig{

@@ -247,7 +247,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 // other peers.
 func (d *Daemon) openDoors(ctx context.Context) (err error) {
 	d.rest = rest.New(rest.Config{Version: d.cfg.Version, Log: d.log.With("part", "api"), Clock: d.cfg.Clock})
-	passed := d.rest.Handler(d.meshDoor())
+	passed := d.rest.Handler(d.fresh(d.meshDoor(), ""))
 	for _, call := range passedOn {
 		d.rpc.mux.Handle(call, passed)
 	}
@@ -265,8 +265,10 @@ func (d *Daemon) openDoors(ctx context.Context) (err error) {
 	d.closers = append(d.closers, closeListener(d.api))
 	d.apiAddress = d.api.Addr().String()
 	d.loops = append(d.loops,
-		loop{"control socket", func(ctx context.Context) error { return d.rest.Serve(ctx, d.control, d.controlDoor()) }},
-		loop{"local API", func(ctx context.Context) error { return d.rest.Serve(ctx, d.api, d.apiDoor()) }},
+		loop{"control socket", func(ctx context.Context) error {
+			return d.rest.Serve(ctx, d.control, d.fresh(d.controlDoor(), "/v1/status"))
+		}},
+		loop{"local API", func(ctx context.Context) error { return d.rest.Serve(ctx, d.api, d.fresh(d.apiDoor(), "")) }},
 	)
 	return nil
 }

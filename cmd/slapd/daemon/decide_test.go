@@ -147,12 +147,12 @@ func TestCandidates(t *testing.T) {
 	got := map[string]voters.Candidate{}
 	for _, c := range candidates(p.State, []mesh.Member{
 		{ID: "op", State: mesh.StateAlive, Since: noon}, {ID: "bob", State: mesh.StateSuspect, Since: noon}, {ID: "nobody", State: mesh.StateAlive},
-	}) {
+	}, noon.Add(time.Hour)) {
 		got[c.Peer] = c
 	}
 	want := map[string]voters.Candidate{
 		"op":  {Peer: "op", Site: "paris", Eligible: true, Reachable: true, Since: noon, Seat: 1},
-		"ann": {Peer: "ann"},
+		"ann": {Peer: "ann", Since: noon.Add(time.Hour)}, // nothing was heard of it since this peer leads
 		"bob": {Peer: "bob", Eligible: true, Since: noon},
 	}
 	for id, c := range want {
@@ -164,7 +164,7 @@ func TestCandidates(t *testing.T) {
 		t.Errorf("candidates %v", got)
 	}
 	p.write(ledger.AsPeer("op"), ledger.RemovePeer{Peer: "bob"})
-	for _, c := range candidates(p.State, []mesh.Member{{ID: "bob", State: mesh.StateAlive}, {ID: "op", State: mesh.StateLeft}}) {
+	for _, c := range candidates(p.State, []mesh.Member{{ID: "bob", State: mesh.StateAlive}, {ID: "op", State: mesh.StateLeft}}, noon) {
 		if c.Eligible {
 			t.Errorf("%s may vote, though it was removed or has left", c.Peer)
 		}

@@ -28,6 +28,7 @@ type Up struct {
 func (d *Daemon) Ready(ctx context.Context, invite bool) (Up, error) {
 	s := &service{d, caller{principal: ledger.AsPeer(ledger.PeerID(d.mesh.Self()))}}
 	up := Up{Socket: d.folder.file("slapd.sock")}
+	d.books.awaitFresh(ctx)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -78,7 +78,7 @@ func TestBytesOfAVoterChange(t *testing.T) {
 			err := first.opens()
 			damaged := (*DamagedError)(nil)
 			if err == nil || errors.As(err, &damaged) || !strings.Contains(err.Error(), "nothing was changed") {
-				t.Errorf("alone, with another %s: %v", kind.folder, err)
+				w.t.Errorf("alone, with another %s: %v", kind.folder, err)
 			}
 			w.logf("alone: %v", err)
 			undo()
@@ -106,12 +106,12 @@ func TestBytesOfAVoterChange(t *testing.T) {
 			rot(t, filepath.Join(bad.config.Dir, kind.folder), kind.part, kind.at)
 			damaged := (*DamagedError)(nil)
 			if err := bad.opens(); !errors.As(err, &damaged) {
-				t.Fatalf("with another %s it opened: %v", kind.folder, err)
+				w.t.Fatalf("with another %s it opened: %v", kind.folder, err)
 			}
 			w.logf("%s: %v", bad.name, damaged)
 			bad.run()
 			if _, err := os.Stat(filepath.Join(bad.config.Dir, asideDir, kind.folder)); err != nil {
-				t.Errorf("what it held: %v", err)
+				w.t.Errorf("what it held: %v", err)
 			}
 			w.eventually(5*time.Minute, "equal states and all of history", func() bool {
 				if !three() {

@@ -46,13 +46,19 @@ func (d *Daemon) runSeating(ctx context.Context) error {
 	defer tick.Stop()
 	members := d.mesh.Watch()
 	busy := time.Time{} // until then the next step is near
+	leads := time.Time{}
 	for {
 		took := false
 		var err error
-		if d.books.Leads() {
-			took, err = d.seatOnce(ctx)
-		} else {
+		switch {
+		case !d.books.Leads():
+			leads = time.Time{}
 			err = d.checkSeat(ctx)
+		case leads.IsZero():
+			leads = d.cfg.Clock()
+			fallthrough
+		default:
+			took, err = d.seatOnce(ctx, leads)
 		}
 		if err != nil && ctx.Err() == nil {
 			d.log.Debug("seats are not as wanted yet", "err", err)
@@ -75,14 +81,18 @@ func (d *Daemon) runSeating(ctx context.Context) error {
 	}
 }
 
-// seatOnce takes the next step there is, and reports whether it took one.
-func (d *Daemon) seatOnce(ctx context.Context) (bool, error) {
+// seatOnce takes the next step there is, and reports whether it took one. This
+// peer leads since a moment.
+func (d *Daemon) seatOnce(ctx context.Context, since time.Time) (bool, error) {
 	s := d.books.Seat()
 	if s == nil {
 		return false, nil
 	}
+	if _, settled := s.node.Heard(); !settled {
+		return false, nil // its view may lack who has which seat
+	}
 	now := d.cfg.Clock()
-	step := voters.Decide(candidates(s.View(), d.mesh.Members()), seats(s.node, now), now, d.cfg.Voters)
+	step := voters.Decide(candidates(s.View(), d.mesh.Members(), since), seats(s.node, now), now, d.cfg.Voters)
 	if step.Action == voters.None {
 		return d.renumber(ctx, s, now)
 	}
@@ -163,8 +173,9 @@ func (d *Daemon) addStandby(ctx context.Context, s *seat, peer string) error {
 	return s.node.AddStandby(ctx, peer, p.Seat)
 }
 
-// candidates lists the peers of the ledger with what gossip says of them.
-func candidates(v *ledger.State, members []mesh.Member) []voters.Candidate {
+// candidates lists the peers of the ledger with what gossip says of them. One of
+// which it says nothing yet is away since this peer leads.
+func candidates(v *ledger.State, members []mesh.Member, leads time.Time) []voters.Candidate {
 	heard := make(map[ledger.PeerID]mesh.Member, len(members))
 	for _, m := range members {
 		heard[ledger.PeerID(m.ID)] = m
@@ -172,6 +183,9 @@ func candidates(v *ledger.State, members []mesh.Member) []voters.Candidate {
 	var out []voters.Candidate
 	for p := range v.Peers() {
 		m, known := heard[p.ID]
+		if !known {
+			m.Since = leads
+		}
 		computer, _ := v.Computer(ledger.ComputerID(p.ID))
 		out = append(out, voters.Candidate{
 			Peer:      string(p.ID),

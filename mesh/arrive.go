@@ -14,12 +14,11 @@ func (s *links) acceptStreams(l *link) {
 			s.expelled(l, err)
 			return
 		}
-		if l.unnamed.Load() >= streamsUnnamed {
-			stream.CancelRead(streamReset)
-			stream.CancelWrite(streamReset)
-			continue
+		select {
+		case l.unnamed <- struct{}{}:
+		case <-l.conn.Context().Done():
+			continue // as AcceptStream will say
 		}
-		l.unnamed.Add(1)
 		s.spawn(func() { s.onStream(l, stream) })
 	}
 }

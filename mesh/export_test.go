@@ -161,8 +161,8 @@ func (m *Mesh) SendAlive(to PeerID, d Descriptor, incarnation uint32) {
 }
 
 // OpenUnnamed opens n streams to a peer and says no kind. It returns how many
-// the peer has reset.
-func (m *Mesh) OpenUnnamed(ctx context.Context, to PeerID, n int) (reset int, err error) {
+// the peer has reset after a while.
+func (m *Mesh) OpenUnnamed(ctx context.Context, to PeerID, n int, after time.Duration) (reset int, err error) {
 	l, err := m.links.get(ctx, to)
 	if err != nil {
 		return 0, err
@@ -183,7 +183,7 @@ func (m *Mesh) OpenUnnamed(ctx context.Context, to PeerID, n int) (reset int, er
 	if _, err := last.Write([]byte{byte(KindRPC)}); err != nil {
 		return 0, err
 	}
-	time.Sleep(time.Second)
+	time.Sleep(after)
 	for _, s := range open {
 		if s.Context().Err() != nil {
 			reset++

@@ -19,10 +19,10 @@ const (
 	// linkedPeers bounds with how many peers there may be connections.
 	linkedPeers = 4096
 	// streamsPerLink bounds what one peer may open here at a time over one
-	// connection; streamsUnnamed how many of those may not have said their
-	// kind yet.
+	// connection; streamsUnnamed how many of those are accepted that have not said
+	// their kind yet. Others wait, as who opens them does, until it is their turn.
 	streamsPerLink = 4096
-	streamsUnnamed = 1024
+	streamsUnnamed = 64
 	// handshakesPerSecond is how many strangers may begin a handshake before
 	// their addresses are checked first, which costs them a round trip.
 	handshakesPerSecond = 100

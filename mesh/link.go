@@ -53,14 +53,14 @@ type link struct {
 	peer    PeerID
 	expires time.Time // when the first of both certificates does
 	streams atomic.Int32
-	unnamed atomic.Int32 // streams that did not say their kind yet
-	asked   atomic.Bool  // something was sent that must be acknowledged
-	kept    atomic.Int32 // uses that want it kept alive, without waiting for answers
-	retired atomic.Bool  // new streams go over a newer connection
-	doubt   atomic.Bool  // it may lead nowhere since this computer moved or slept
-	virtual bool         // it runs through the switchboard
-	hole    bool         // it is an ordinary one to where a hole was made
-	dialled bool         // by this peer
+	unnamed chan struct{} // one for each stream that was accepted and did not say its kind yet
+	asked   atomic.Bool   // something was sent that must be acknowledged
+	kept    atomic.Int32  // uses that want it kept alive, without waiting for answers
+	retired atomic.Bool   // new streams go over a newer connection
+	doubt   atomic.Bool   // it may lead nowhere since this computer moved or slept
+	virtual bool          // it runs through the switchboard
+	hole    bool          // it is an ordinary one to where a hole was made
+	dialled bool          // by this peer
 
 	bearing *bearing // where the other end of an ordinary one is; may be nil
 

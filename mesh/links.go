@@ -145,6 +145,7 @@ func (s *links) spawn(f func()) {
 // no place for it any more.
 func (s *links) adopt(l *link) *link {
 	state := l.conn.ConnectionState().TLS
+	l.unnamed = make(chan struct{}, streamsUnnamed)
 	l.peer, l.expires, l.heardAt = peerOfState(state), state.PeerCertificates[0].NotAfter, s.wall.clock()
 	if own := s.wall.leaf().NotAfter; own.Before(l.expires) {
 		l.expires = own

@@ -38,7 +38,7 @@ type reach struct {
 	own       []netip.Addr                   // addresses of the computer
 	seen      map[netip.Addr]nat.Observation // the latest of each observer
 	contacted map[netip.Addr]time.Time       // where something was sent
-	proven    bool                           // somebody came in uncalled
+	proven    time.Time                      // when somebody came in uncalled last
 	refuted   time.Time                      // when somebody had to come through a relay
 	mapped    netip.AddrPort                 // the router's port that leads here
 	mapper    string                         // how that was asked for
@@ -62,7 +62,7 @@ func (r *reach) contact(to netip.Addr) {
 		maps.DeleteFunc(r.contacted, func(_ netip.Addr, at time.Time) bool { return now.Sub(at) > contactMemory })
 		if len(r.contacted) >= contactsKept {
 			clear(r.contacted)
-			r.proven = true // it has so many contacts that it hardly hides
+			r.proven = now // it has so many contacts that it hardly hides
 		}
 	}
 	r.contacted[to.Unmap()] = now
@@ -76,20 +76,29 @@ func (r *reach) incoming(from netip.Addr) {
 	if at, ok := r.contacted[from.Unmap()]; ok && now.Sub(at) < contactMemory {
 		return
 	}
-	if !r.proven && nat.Proves(r.verdictLocked(), from) {
-		r.proven = true
+	if !nat.Proves(r.verdictLocked(), from) {
+		return
+	}
+	if r.proven.IsZero() || !r.refuted.IsZero() {
 		r.tell()
 	}
+	r.proven, r.refuted = now, time.Time{}
 }
 
-// relayed notes that somebody came through a relay.
+// relayed notes that somebody came through a relay. That proves nothing as long
+// as others come uncalled: a relay is tried after 0.4 s, which on a slow or
+// lossy line a handshake takes with anybody.
 func (r *reach) relayed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.proven || r.refuted.IsZero() {
+	now := r.clock()
+	if !r.proven.IsZero() && now.Sub(r.proven) < hiddenFor {
+		return
+	}
+	if !r.proven.IsZero() || r.refuted.IsZero() {
 		r.tell()
 	}
-	r.proven, r.refuted = false, r.clock()
+	r.proven, r.refuted = time.Time{}, now
 }
 
 // observe notes at which address another peer sees this one.
@@ -129,7 +138,7 @@ func (r *reach) at(own []netip.Addr) (moved bool) {
 func (r *reach) forgetLocked() {
 	clear(r.seen)
 	clear(r.contacted)
-	r.proven, r.refuted = false, time.Time{}
+	r.proven, r.refuted = time.Time{}, time.Time{}
 	r.tell()
 }
 
@@ -188,7 +197,7 @@ func (r *reach) hidden() bool {
 	if !r.refuted.IsZero() && r.clock().Sub(r.refuted) < hiddenFor {
 		return true
 	}
-	return !r.proven && len(r.verdictLocked().External) > 0
+	return r.proven.IsZero() && len(r.verdictLocked().External) > 0
 }
 
 // seenDatagram tells the other end where it is seen.

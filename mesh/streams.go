@@ -58,7 +58,7 @@ func (s *streams) accept(l *link, stream *quic.Stream) {
 	defer late.Stop()
 	var kind [1]byte
 	_, err := io.ReadFull(stream, kind[:])
-	l.unnamed.Add(-1)
+	<-l.unnamed
 	if err != nil {
 		stream.CancelWrite(streamReset)
 		return

@@ -271,3 +271,39 @@ func TestDialErrors(t *testing.T) {
 		}
 	})
 }
+
+// A burst of many more streams than are accepted at a time is no attack: who
+// opens them waits for its turn, and none is reset.
+func TestBurstOfStreams(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t
+		peers := w.start(2)
+		for _, p := range peers {
+			p.untilAlive(t, 2)
+		}
+		peers[0].echo(mesh.KindTunnel)
+		const many = 3000
+		results := make(chan error, many)
+		for range many {
+			go func() {
+				for {
+					word, err := say(t.Context(), peers[1], peers[0].Self(), mesh.KindTunnel, "hello")
+					if errors.Is(err, mesh.ErrBusy) { // the queue of its kind is full: it is asked again
+						time.Sleep(10 * time.Millisecond)
+						continue
+					}
+					if err == nil && word != "hello" {
+						err = errors.New(word)
+					}
+					results <- err
+					return
+				}
+			}()
+		}
+		for range many {
+			if err := <-results; err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

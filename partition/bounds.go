@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,27 @@ func (c *Computer) Watch(ctx context.Context, partition int, f func(supervisor.S
 	client := supervisor.Client{Dir: sandbox.Run(folder)}
 	group := c.Walls.Group(folder)
 	return client.Watch(ctx, func(s supervisor.Status) {
-		f(explainMemory(s, group.OutOfMemory(), group.Memory()))
+		s = explainMemory(s, group.OutOfMemory(), group.Memory())
+		if s.Reason != "" {
+			if running, err := c.Walls.Find(ctx, folder); err == nil {
+				used, size := c.Walls.Fullness(running)
+				s = explainDisk(s, used, size)
+				_ = running.Close() // nothing was written
+			}
+		}
+		f(s)
 	})
+}
+
+// explainDisk says of what does not work in a partition whose disk is full
+// that this may be why.
+func explainDisk(s supervisor.Status, used, size int64) supervisor.Status {
+	const mib = 1 << 20
+	if s.Reason == "" || size == 0 || size-used >= mib {
+		return s
+	}
+	s.Reason += fmt.Sprintf("; disk full: %d of %d MiB, request it again with a higher --disk", used/mib, size/mib)
+	return s
 }
 
 // Groups returns the control groups of a partition. They may not be there.

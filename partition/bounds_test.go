@@ -28,3 +28,20 @@ func TestExplainMemory(t *testing.T) {
 		})
 	}
 }
+
+func TestExplainDisk(t *testing.T) {
+	for _, tc := range []struct {
+		reason     string
+		used, size int64
+		want       string
+	}{
+		{"", 64 << 20, 64 << 20, ""},
+		{"service db: exit status 1", 0, 0, "service db: exit status 1"},
+		{"service db: exit status 1", 10 << 20, 64 << 20, "service db: exit status 1"},
+		{"service db: exit status 1", 64<<20 - 100, 64 << 20, "service db: exit status 1; disk full: 63 of 64 MiB, request it again with a higher --disk"},
+	} {
+		if got := explainDisk(supervisor.Status{Reason: tc.reason}, tc.used, tc.size); got.Reason != tc.want {
+			t.Errorf("%d of %d: %q, want %q", tc.used, tc.size, got.Reason, tc.want)
+		}
+	}
+}

@@ -160,7 +160,7 @@ func (c *Computer) Start(ctx context.Context, s Start) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path, Limits: limitsOf(i.Needs)}, spec); err != nil {
+	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path, Limits: limitsOf(i.Needs), Disk: i.Needs.Disk}, spec); err != nil {
 		return Result{}, err
 	}
 	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports, UDP: desired.UDP, Metrics: desired.Metrics, Requests: desired.Requests}

@@ -18,3 +18,9 @@ func (c *Computer) Supervisor(ctx context.Context, partition int) (*sandbox.Runn
 func (c *Computer) Data(partition int) string {
 	return filepath.Join(c.folder(partition), sandbox.DataFolder)
 }
+
+// Image returns the folder with the image of the disk of a partition. Those
+// without a disk of their own have none.
+func (c *Computer) Image(partition int) string {
+	return filepath.Join(c.folder(partition), sandbox.ImageFolder)
+}

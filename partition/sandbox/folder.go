@@ -92,15 +92,22 @@ func writeEtc(folder string, uid, gid int) ([]string, error) {
 // Nothing runs in the partition then.
 func giveTo(folder string, uid int) error {
 	for _, part := range []string{dataDir, runDir} {
-		err := filepath.WalkDir(filepath.Join(folder, part), func(path string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			return os.Lchown(path, uid, uid)
-		})
-		if err != nil {
-			return fmt.Errorf("give partition to uid %d: %w", uid, err)
+		if err := chownAll(filepath.Join(folder, part), uid); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func chownAll(folder string, uid int) error {
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, uid)
+	})
+	if err != nil {
+		return fmt.Errorf("give partition to uid %d: %w", uid, err)
 	}
 	return nil
 }

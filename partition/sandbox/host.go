@@ -48,7 +48,8 @@ type Host struct {
 	groups      *limits.Tree
 	grade       Grade
 	why         string
-	network     bool // partitions have networks of their own
+	network     bool   // partitions have networks of their own
+	formatter   string // makes file systems; none if partitions cannot have disks of their own
 }
 
 // A Partition is one place for an instance.
@@ -59,6 +60,10 @@ type Partition struct {
 	// Limits bound what runs there, as far as the computer can. Zero
 	// processes are [DefaultProcesses].
 	Limits limits.Limits
+
+	// Disk is the size of the partition's disk in bytes, as far as the
+	// computer can make one for it. Zero is as much as there is.
+	Disk int64
 }
 
 // DefaultProcesses is how many processes and threads a partition may have
@@ -90,6 +95,9 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	h.groups = limits.Open(limits.Limits{Memory: physicalMemory() / 100 * share})
 	if path, err := exec.LookPath("bwrap"); err == nil {
 		h.bubblewrap = path
+	}
+	if path, err := exec.LookPath("mkfs.ext4"); err == nil && h.owns() {
+		h.formatter = path
 	}
 	if cfg.Grade == GradePlain {
 		h.grade, h.why = GradePlain, "asked for"

@@ -61,7 +61,9 @@ func (h *Host) start(ctx context.Context, p Partition) error {
 		err = h.prepare(cmd, p, uid, gid)
 	}
 	if err == nil {
-		err = limits.OnThread(func() error { return h.enter(cmd, p, group) })
+		err = h.onDisk(ctx, p, uid, func(image string) error {
+			return limits.OnThread(func() error { return h.enter(ctx, cmd, p, group, image, uid) })
+		})
 	}
 	_ = theirs.Close()
 	if err != nil {
@@ -94,13 +96,32 @@ func (h *Host) prepare(cmd *exec.Cmd, p Partition, uid, gid int) error {
 // enter starts the command in the partition's group and, if root has to put
 // things within the partition's reach, on a stage. The calling thread is
 // thrown away after.
-func (h *Host) enter(cmd *exec.Cmd, p Partition, group *limits.Group) error {
+func (h *Host) enter(ctx context.Context, cmd *exec.Cmd, p Partition, group *limits.Group, image string, uid int) error {
 	if h.grade != GradePlain && h.owns() {
-		if err := h.stage(p).enter(); err != nil {
+		s := h.stage(p)
+		s.image, s.size, s.uid = image, p.Disk, uid
+		if err := s.enter(ctx); err != nil {
 			return err
 		}
 	}
 	return group.Start(cmd)
+}
+
+// onDisk starts a partition on its disk. One that has none yet goes without
+// where this computer cannot mount any.
+func (h *Host) onDisk(ctx context.Context, p Partition, uid int, start func(image string) error) error {
+	image, fresh, err := h.image(ctx, p, uid)
+	if err != nil {
+		return err
+	}
+	err = start(image)
+	if fresh && errors.Is(err, errNoDisk) {
+		if err := os.RemoveAll(filepath.Dir(image)); err != nil {
+			return err
+		}
+		return start("")
+	}
+	return err
 }
 
 func (h *Host) stage(p Partition) stage {

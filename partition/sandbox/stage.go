@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,10 @@ import (
 type stage struct {
 	dir                  string // exists on the host; the stage is mounted over it
 	tree, folder, binary string // sources
+
+	image string // of the partition's disk, if it has one
+	size  int64  // of that, at least
+	uid   int    // the partition's
 }
 
 // The names of a stage's parts.
@@ -25,7 +30,7 @@ func (s stage) binaryPath() string { return filepath.Join(s.dir, "slapd") }
 // enter moves the calling thread to the stage. The thread is thrown away
 // after: no second program has to be started only to mount, which would add
 // half to the time that a launch takes.
-func (s stage) enter() error {
+func (s stage) enter(ctx context.Context) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("unshare mounts: %w", err)
 	}
@@ -54,6 +59,9 @@ func (s stage) enter() error {
 		if err := mount(source, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 			return err
 		}
+	}
+	if s.image != "" {
+		return mountImage(ctx, s.image, s.size, filepath.Join(s.folderPath(), dataDir), s.uid)
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (h *meteredHost) track(ctx context.Context, id ledger.InstanceID, n int) {
 	h.gauges[n] = g
 	h.mu.Unlock()
 	err := h.meter.Track(ctx, id, n, &kernel.Partition{
-		Kernel: h.kernel, PID: g.pid, Cgroups: h.Groups(n), Folder: h.Data(n), Carried: h.counter(id).Load,
+		Kernel: h.kernel, PID: g.pid, Cgroups: h.Groups(n), Folder: h.Data(n), Image: h.Image(n), Carried: h.counter(id).Load,
 		Metrics: func(context.Context) (map[string]uint64, error) { return h.poller.Values(id), nil },
 	})
 	if err != nil {

@@ -33,8 +33,9 @@ type Partition struct {
 	// nothing else: one for version 2, one for each controller in version 1.
 	Cgroups []string
 
-	// Folder is what the partition's disk usage is measured in.
-	Folder string
+	// Folder is what the partition's disk usage is measured in, and Image
+	// the folder with the image of its disk, if it has one.
+	Folder, Image string
 
 	// Carried returns how many bytes this program has carried for the
 	// partition's instance since it began.
@@ -251,6 +252,10 @@ func (p *Partition) Walk(ctx context.Context) error {
 		return nil
 	}
 	bytes, err := diskUsage(ctx, p.Folder)
+	if p.Image != "" {
+		image, imageErr := diskUsage(ctx, p.Image)
+		bytes, err = plus(bytes, image), errors.Join(err, imageErr)
+	}
 	if ctx.Err() == nil {
 		p.disk.Store(bytes)
 	}

@@ -143,6 +143,15 @@ func run(verb string, args []string) error {
 				conn.Close()
 			}()
 		}
+	case "fill": // FOLDER: write until there is no room, then say how much was written
+		return fill(args[0])
+	case "litter": // FOLDER: make empty files until no more can be made, then say how many
+		for n := 0; ; n++ {
+			if err := os.WriteFile(filepath.Join(args[0], strconv.Itoa(n)), nil, 0o600); err != nil {
+				fmt.Println(n, err)
+				return nil
+			}
+		}
 	case "dial": // ADDRESS...: say what each answers, or why it does not; a path is a Unix socket
 		return dial(args)
 	case "ls":
@@ -153,6 +162,21 @@ func run(verb string, args []string) error {
 		return err
 	}
 	return nil
+}
+
+func fill(folder string) error {
+	f, err := os.Create(filepath.Join(folder, "filling"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for chunk, n := make([]byte, 1<<20), 0; ; {
+		written, err := f.Write(chunk)
+		if n += written; err != nil {
+			fmt.Println(n, err)
+			return nil
+		}
+	}
 }
 
 func dial(args []string) error {

@@ -2,11 +2,15 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/slapmesh/slapmesh/partition/release"
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
@@ -93,4 +97,55 @@ func (p *peer) supplied(computer string, ok func(protocol.Supply) bool) {
 		}
 		return err
 	})
+}
+
+// BenchmarkFetchedOrRebuilt has one computer build a release of about 500 MB of
+// the archive's packages, lists and downloads included, and another one take it
+// from there.
+func BenchmarkFetchedOrRebuilt(b *testing.B) {
+	w := newWorld(b, here) // where the archive can be reached
+	w.cache = filepath.Join(w.dir, "cache")
+	if err := os.Mkdir(w.cache, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	profile := filepath.Join(w.dir, "profile")
+	text := "release(name = \"big\", version = \"1\", sources = [debian(\"openjdk-17-jdk-headless\", \"openjdk-17-jre-headless\")])\n\ndef instance(i):\n    pass\n"
+	if err := errors.Join(os.Mkdir(profile, 0o755), os.WriteFile(filepath.Join(profile, "release.star"), []byte(text), 0o644)); err != nil {
+		b.Fatal(err)
+	}
+	bundle, err := release.LoadDir(os.DirFS(profile))
+	if err != nil {
+		b.Fatal(err)
+	}
+	one := w.start("a", "init").up()
+	two := w.start("b", "join", one.status.Listen, "--token", one.token(protocol.TokenInput{}), "--no-build").up()
+	one.sees(2)
+	published, err := one.Publish(b.Context(), protocol.PublishInput{Profile: bundle.Encode()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	took := map[string]time.Duration{}
+	for range b.N {
+		for _, p := range []*peer{one, two} {
+			begun := time.Now()
+			if _, err := one.Supply(b.Context(), protocol.SupplyInput{Release: published.Digest, Computer: p.name}); err != nil {
+				b.Fatal(err)
+			}
+			ready := func(s protocol.Supply) bool { return s.ComputerName == p.name && s.State == "available" }
+			for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+				supplies, err := one.Supplies(b.Context())
+				if err != nil || time.Since(begun) > 30*time.Minute {
+					b.Fatalf("not built: %v (%v)", supplies, err)
+				}
+				if slices.ContainsFunc(supplies, ready) {
+					tick.Stop()
+					break
+				}
+			}
+			took[p.name] = time.Since(begun)
+		}
+	}
+	b.ReportMetric(took["a"].Seconds(), "built-s")
+	b.ReportMetric(took["b"].Seconds(), "fetched-s")
+	b.ReportMetric(took["a"].Seconds()/took["b"].Seconds(), "ratio")
 }

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type world struct {
 	testing.TB
 	net   *network
 	dir   string
+	cache string // of downloaded packages; "" is the one that all tests share
 	peers []*peer
 }
 
@@ -148,7 +150,7 @@ func (w *world) startIn(n *network, name string, args ...string) *peer {
 func (w *world) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(slapd(w), args...) //nolint:noctx // ended step by step
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "SLAPD_CACHE="+filepath.Join(buildtest.Dir(w), "build"), "SLAPD_DIR=", "SLAPD_PEER=", "SLAPD_TOKEN=")
+	cmd.Env = append(os.Environ(), "SLAPD_CACHE="+cmp.Or(w.cache, filepath.Join(buildtest.Dir(w), "build")), "SLAPD_DIR=", "SLAPD_PEER=", "SLAPD_TOKEN=")
 	return cmd
 }
 

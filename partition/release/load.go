@@ -117,6 +117,7 @@ func (l *loader) predeclared() starlark.StringDict {
 	names := maps.Clone(library)
 	names["release"] = starlark.NewBuiltin("release", l.declare)
 	names["folder"] = starlark.NewBuiltin("folder", l.declareFolder)
+	names["golang"] = starlark.NewBuiltin("golang", l.declareGolang)
 	names["npm"] = starlark.NewBuiltin("npm", l.declareNPM)
 	return names
 }
@@ -133,7 +134,6 @@ var library = starlark.StringDict{
 	"debian":    starlark.NewBuiltin("debian", declareDebian),
 	"duration":  starlark.NewBuiltin("duration", declareQuantity(KindDuration)),
 	"git":       starlark.NewBuiltin("git", declareGit),
-	"golang":    starlark.NewBuiltin("golang", declareGolang),
 	"integer":   starlark.NewBuiltin("integer", declareQuantity(KindInteger)),
 	"json":      json.Module,
 	"number":    starlark.NewBuiltin("number", declareQuantity(KindNumber)),

@@ -40,7 +40,8 @@ type Source struct {
 	Into string `json:"into,omitempty" cbor:"122,keyasint,omitempty"`
 	// Strip is how many leading folders of an archive's paths are left out.
 	Strip int `json:"strip,omitempty" cbor:"123,keyasint,omitempty"`
-	// Files are those of a folder, and the lock of npm, by path.
+	// Files are those of a folder, of a module in the profile, and the lock of
+	// npm, by path.
 	Files map[string][]byte `json:"files,omitempty" cbor:"124,keyasint,omitempty"`
 	// IgnoreScripts leaves out what packages of npm would run when installed.
 	IgnoreScripts bool `json:"ignore_scripts,omitempty" cbor:"125,keyasint,omitempty"`
@@ -119,11 +120,12 @@ func declareOCI(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, k
 	return finishSource("oci", s)
 }
 
-// declareGolang is golang("example.org/x@v1.2.3", sum = "h1:…").
-func declareGolang(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// declareGolang is golang("example.org/x@v1.2.3", sum = "h1:…"), or
+// golang("./server") of a module in a folder of the profile.
+func (l *loader) declareGolang(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	s := Source{Kind: SourceGo, Packages: []string{"."}}
 	var packages *starlark.List
-	if err := starlark.UnpackArgs(fn.Name(), args, kwargs, "module", &s.URL, "sum", &s.Digest, "packages?", &packages); err != nil {
+	if err := starlark.UnpackArgs(fn.Name(), args, kwargs, "module", &s.URL, "sum?", &s.Digest, "packages?", &packages); err != nil {
 		return nil, err
 	}
 	if packages != nil {
@@ -132,13 +134,21 @@ func declareGolang(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple
 			return nil, err
 		}
 	}
+	if goPattern.MatchString(s.URL) && s.Digest == "" {
+		s.Files = l.filesIn(s.URL[min(len(s.URL), 2):])
+		if s.Files["go.mod"] == nil {
+			return nil, faultf("golang: no file go.mod in %s", show(s.URL)).expected("the folder of a module beside %s, which travels with it", Main)
+		}
+	}
 	switch {
+	case s.Files != nil:
 	case len(s.URL) > maxURL || !moduleName.MatchString(s.URL):
-		return nil, faultf("golang: module %s", show(s.URL)).expected(`"example.org/path@v1.2.3"`)
+		return nil, faultf("golang: module %s", show(s.URL)).expected(`"example.org/path@v1.2.3", or "./folder" of the profile`)
 	case !moduleSum.MatchString(s.Digest):
 		return nil, faultf("golang: sum %s", show(s.Digest)).
 			expected(`"h1:…", the module's line in a go.sum, or what go mod download -json %s prints as Sum`, s.URL)
-	case len(s.Packages) == 0:
+	}
+	if len(s.Packages) == 0 {
 		return nil, faultf("golang: no packages").expected(`packages = ["./cmd/server"]`)
 	}
 	for _, p := range s.Packages {
@@ -181,20 +191,27 @@ func (l *loader) declareNPM(_ *starlark.Thread, fn *starlark.Builtin, args starl
 
 // declareFolder is folder("site", into = "…").
 func (l *loader) declareFolder(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	s := Source{Kind: SourceFolder, Files: map[string][]byte{}}
+	s := Source{Kind: SourceFolder}
 	var name string
 	if err := starlark.UnpackArgs(fn.Name(), args, kwargs, "folder", &name, "into", &s.Into); err != nil {
 		return nil, err
 	}
-	for _, file := range l.bundle.Names() {
-		if rest, ok := strings.CutPrefix(file, strings.TrimSuffix(name, "/")+"/"); ok {
-			s.Files[rest], _ = l.bundle.File(file)
-		}
-	}
+	s.Files = l.filesIn(strings.TrimSuffix(name, "/"))
 	if len(s.Files) == 0 {
 		return nil, faultf("folder: no files in %s", show(name)).expected("a folder beside %s, which travels with it", Main)
 	}
 	return finishSource("folder", s)
+}
+
+// filesIn returns the files of a folder of the profile, by path below it.
+func (l *loader) filesIn(folder string) map[string][]byte {
+	files := map[string][]byte{}
+	for _, file := range l.bundle.Names() {
+		if rest, ok := strings.CutPrefix(file, folder+"/"); ok {
+			files[rest], _ = l.bundle.File(file)
+		}
+	}
+	return files
 }
 
 // finishSource checks where a source goes to.

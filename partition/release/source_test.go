@@ -24,6 +24,9 @@ func TestSources(t *testing.T) {
 		`oci("127.0.0.1:5000/team/app@sha256:` + hex + `")`:                                         "",
 		`oci("alpine:3")`: "a tag may become another image",
 		`golang("example.org/x@v1.2.3", sum = "` + h1 + `", packages = ["./cmd/server"])`: "",
+		`golang("./server")`:                                                              "",
+		`golang("./nothing")`:                                                             "golang: no file go.mod",
+		`golang("example.org/x@v1.2.3")`:                                                  "golang: sum",
 		`golang("example.org/x", sum = "` + h1 + `")`:                                     "golang: module",
 		`golang("-x.org/x@v1.0.0", sum = "` + h1 + `")`:                                   "golang: module",
 		`golang("example.org/x@v1.2.3", sum = "` + hex + `")`:                             "go mod download -json",
@@ -39,7 +42,7 @@ func TestSources(t *testing.T) {
 	} {
 		files := map[string][]byte{
 			"release.star":      []byte(fmt.Sprintf("release(name = \"x\", version = \"1\", sources = [%s])\n\ndef instance(i):\n    pass\n", source)),
-			"package-lock.json": []byte("{}"), "site/index.html": []byte("hi"),
+			"package-lock.json": []byte("{}"), "site/index.html": []byte("hi"), "server/go.mod": []byte("module x\n"),
 		}
 		b, err := release.NewBundle(files)
 		if err != nil {

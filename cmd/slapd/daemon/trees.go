@@ -33,7 +33,10 @@ func (d *Daemon) openTrees(context.Context) error {
 	}
 	streams := d.mesh.Listen(mesh.KindTrees)
 	serve := fetch.ServeConfig{Store: d.trees.store, Clock: d.cfg.Clock, Find: d.trees.find, Log: d.log.With("part", "trees")}
-	d.loops = append(d.loops, loop{"trees for others", func(ctx context.Context) error { return fetch.Serve(ctx, streams, serve) }})
+	d.loops = append(d.loops,
+		loop{"trees for others", func(ctx context.Context) error { return fetch.Serve(ctx, streams, serve) }},
+		loop{"trees that nobody needs", d.trees.runCollect},
+	)
 	return nil
 }
 

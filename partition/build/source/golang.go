@@ -29,13 +29,17 @@ func (f *Fetcher) module(ctx context.Context, s release.Source, report func(Prog
 		return Archive{}, err
 	}
 	defer func() { _ = removeAll(dir) }()
-	report(Progress{What: "fetching module " + s.URL})
-	source, err := f.fetchModule(ctx, box, dir, s)
-	if err != nil {
-		return Archive{}, err
-	}
 	src, out := filepath.Join(dir, "src"), filepath.Join(dir, "out")
-	if err := errors.Join(copyTree(source, src), os.MkdirAll(out, 0o755)); err != nil {
+	if s.Files != nil {
+		err = writeFiles(s.Files, src)
+	} else {
+		report(Progress{What: "fetching module " + s.URL})
+		var source string
+		if source, err = f.fetchModule(ctx, box, dir, s); err == nil {
+			err = copyTree(source, src)
+		}
+	}
+	if err := errors.Join(err, os.MkdirAll(out, 0o755)); err != nil {
 		return Archive{}, err
 	}
 	report(Progress{What: "fetching what " + s.URL + " needs"})
@@ -174,6 +178,17 @@ func copyTree(from, to string) error {
 		}
 		return os.WriteFile(filepath.Join(to, rel), content, 0o644)
 	})
+}
+
+// writeFiles writes the files of a profile, whose paths were checked.
+func writeFiles(files map[string][]byte, to string) error {
+	for name, content := range files {
+		full := filepath.Join(to, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, content, 0o644)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeAll removes a folder in which others may have made some read-only.

@@ -65,7 +65,7 @@ var mayImport = map[string][]string{
 	"cmd/slapd/command":     {"ledger", "ledger/journal", "mesh/datagram", "protocol", "protocol/client"},
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {
-		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/lan", "mesh/tunnel",
+		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/lan", "mesh/relay", "mesh/tunnel",
 		"partition", "partition/build", "partition/catalog", "partition/fetch", "partition/meter", "partition/meter/kernel", "partition/release",
 		"partition/sandbox", "partition/store", "partition/supervisor", "partition/taste", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
 	},

@@ -68,6 +68,7 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-discovery", Usage: "do not answer who looks for the mesh on the local network with a token of it, nor look; =false takes it back"},
 		&cli.BoolFlag{Name: "no-build", Usage: "build no release here, but take each from a peer that has built it"},
 		&cli.BoolFlag{Name: "no-relay", Usage: "carry nothing between peers that cannot reach each other"},
+		&cli.StringFlag{Name: "relay-rate", Usage: "carry up to `RATE` between peers that cannot reach each other, such as 20Mbit; 64Mbit, if never given"},
 		&cli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router (UPnP, NAT-PMP) for a port that leads here"},
 		&cli.StringFlag{Name: "log", Usage: "log from `LEVEL` on: debug, info, warn or error", Value: "info"},
 	}
@@ -80,6 +81,10 @@ func (i *invocation) ifSet(flag string) *bool {
 	}
 	return new(i.Bool(flag))
 }
+
+// minRelayRate is what a relay carries at least, in bits per second: less would
+// hold up even who only asks something.
+const minRelayRate = 100_000
 
 // maxPartitions is how many a computer may offer.
 const maxPartitions = 10_000
@@ -104,6 +109,16 @@ func (i *invocation) runOptions() (opt RunOptions, err error) {
 			return opt, usagef("--partitions %d: from 0 to %d", n, maxPartitions)
 		}
 		opt.Partitions = &n
+	}
+	if i.IsSet("relay-rate") {
+		n, err := protocol.ParseBandwidth(i.String("relay-rate"))
+		if err == nil && n < minRelayRate {
+			err = fmt.Errorf("%s: at least %s, or --no-relay", i.String("relay-rate"), protocol.FormatBandwidth(minRelayRate))
+		}
+		if err != nil {
+			return opt, usagef("--relay-rate %v", err)
+		}
+		opt.RelayRate = &n
 	}
 	if i.IsSet("bandwidth") {
 		n, err := protocol.ParseBandwidth(i.String("bandwidth"))

@@ -43,6 +43,9 @@ type RunOptions struct {
 	// NoPortMapping from asking the router for a port.
 	NoRelay, NoPortMapping *bool
 
+	// RelayRate is how much it carries between others, in bits per second.
+	RelayRate *int64
+
 	// NoBuild keeps the computer from building releases.
 	NoBuild *bool
 

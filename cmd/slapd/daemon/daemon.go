@@ -211,6 +211,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 
 		NoRelay:       d.settings.NoRelay != nil && *d.settings.NoRelay,
 		NoPortMapping: d.settings.NoPortMapping != nil && *d.settings.NoPortMapping,
+		Relay:         d.settings.relayLimits(),
 
 		Name:      d.settings.Name,
 		Host:      d.host,

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/slapmesh/slapmesh/mesh/relay"
 )
 
 // layout is the version of the state folder that this slapd writes. It is
@@ -111,6 +113,10 @@ type Settings struct {
 	NoRelay       *bool `json:"no_relay,omitempty"`
 	NoPortMapping *bool `json:"no_port_mapping,omitempty"`
 
+	// RelayRate is how much the peer carries between others, in bits per second.
+	// Default 64 Mbit.
+	RelayRate *int64 `json:"relay_rate,omitempty"`
+
 	// NoBuild keeps the computer from building releases: it takes them from
 	// peers that have.
 	NoBuild *bool `json:"no_build,omitempty"`
@@ -156,6 +162,9 @@ func (s Settings) merge(given Settings) Settings {
 	}
 	if given.NoRelay != nil {
 		s.NoRelay = given.NoRelay
+	}
+	if given.RelayRate != nil {
+		s.RelayRate = given.RelayRate
 	}
 	if given.NoPortMapping != nil {
 		s.NoPortMapping = given.NoPortMapping
@@ -247,4 +256,12 @@ func writeFile(path string, data []byte) error {
 		return err
 	}
 	return os.Rename(tmp.Name(), path)
+}
+
+// relayLimits bounds what the peer carries between others.
+func (s Settings) relayLimits() (l relay.Limits) {
+	if s.RelayRate != nil {
+		l.Rate = *s.RelayRate / 8
+	}
+	return l
 }

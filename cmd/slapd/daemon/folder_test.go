@@ -157,3 +157,22 @@ func TestCheckMesh(t *testing.T) {
 		t.Errorf("credentials of a newer slapd: %v", err)
 	}
 }
+
+// TestRelayRate: what a flag says counts from then on, in bytes; what none says
+// keeps its value, and at first is left to the mesh.
+func TestRelayRate(t *testing.T) {
+	f, err := openFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	for _, tc := range []struct {
+		given *int64
+		want  int64
+	}{{nil, 0}, {new(int64(20_000_000)), 2_500_000}, {nil, 2_500_000}} {
+		s, err := f.remember(Settings{RelayRate: tc.given})
+		if got := s.relayLimits().Rate; err != nil || got != tc.want {
+			t.Errorf("given %v: %d, %v, want %d", tc.given, got, err, tc.want)
+		}
+	}
+}

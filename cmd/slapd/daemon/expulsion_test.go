@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -10,8 +11,7 @@ import (
 )
 
 // TestRemovedEverywhere removes one of many peers while it holds open streams
-// with each other one, in both directions, as tunnels, watches and logs do: all
-// of them end within two seconds, and none can be opened any more.
+// with each other one, in both directions, calls and tunnels: all of them end within two seconds, and none can be opened any more.
 func TestRemovedEverywhere(t *testing.T) {
 	inBubble(t, func(w *world) {
 		t := w.t
@@ -38,13 +38,13 @@ func TestRemovedEverywhere(t *testing.T) {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		begin, last := time.Now(), time.Duration(0)
-		hold := func(from, to *testPeer) {
+		hold := func(from, to *testPeer, kind mesh.Kind, words string) { // and never the rest
 			d, _ := from.running()
-			c, err := d.mesh.Dial(t.Context(), to.id(), mesh.KindRPC)
+			c, err := d.mesh.Dial(t.Context(), to.id(), kind)
 			if err != nil {
 				t.Fatalf("%s to %s: %v", from.name, to.name, err)
 			}
-			if _, err := c.Write([]byte("POST /v1/nothing HTTP/1.1\r\n")); err != nil { // and never the rest
+			if _, err := io.WriteString(c, words); err != nil {
 				t.Fatal(err)
 			}
 			wg.Go(func() {
@@ -60,8 +60,10 @@ func TestRemovedEverywhere(t *testing.T) {
 		}
 		others := w.peers[:len(w.peers)-1]
 		for _, p := range others {
-			hold(p, gone)
-			hold(gone, p)
+			for kind, words := range map[mesh.Kind]string{mesh.KindRPC: "POST /v1/nothing HTTP/1.1\r\n", mesh.KindTunnel: "\x00\x20"} {
+				hold(p, gone, kind, words)
+				hold(gone, p, kind, words)
+			}
 		}
 		mu.Lock()
 		begin = time.Now()
@@ -70,15 +72,17 @@ func TestRemovedEverywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		wg.Wait()
-		w.logf("all %d streams have ended %v after the removal", 2*len(others), last)
+		w.logf("all %d streams have ended %v after the removal", 4*len(others), last)
 		if last > 2*time.Second {
 			t.Errorf("the last stream ended after %v", last)
 		}
 		for _, p := range others {
 			d, _ := p.running()
-			if c, err := gd.mesh.Dial(t.Context(), p.id(), mesh.KindRPC); err == nil {
-				_ = c.Close()
-				t.Errorf("it still reaches %s", p.name)
+			for _, kind := range []mesh.Kind{mesh.KindRPC, mesh.KindTunnel} {
+				if c, err := gd.mesh.Dial(t.Context(), p.id(), kind); err == nil {
+					_ = c.Close()
+					t.Errorf("it still reaches %s", p.name)
+				}
 			}
 			if c, err := d.mesh.Dial(t.Context(), gone.id(), mesh.KindRPC); err == nil {
 				_ = c.Close()

@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
@@ -104,7 +106,8 @@ func openStable(path string) (_ *boltdb.BoltStore, err error) {
 // openEntries opens what holds the entries.
 func openEntries(folder string, logger hclog.Logger) (_ *wal.WAL, err error) {
 	defer recovered(&err)
-	entries, err := wal.Open(folder, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger))
+	entries, err := wal.Open(folder, wal.WithSegmentSize(segmentSize), wal.WithLogger(logger),
+		wal.WithSegmentFiler(segment.NewFiler(folder, segments{fs.New()})))
 	if err != nil && !Refused(err) {
 		return nil, damaged("entries", err)
 	}

@@ -100,6 +100,7 @@ type Daemon struct {
 	api       net.Listener
 
 	meshName    string
+	paces       paces  // of instances of this computer
 	host        string // of this computer's network namespace
 	grade       string // of its partitions
 	gradeReason string

@@ -45,9 +45,9 @@ type entranceKeeper struct {
 
 	mu    sync.Mutex
 	news  map[ledger.InstanceID]partition.Result // of instances here, whose ports the ledger learns of later
-	fresh map[ledger.InstanceID]bool              // launched, or found: with a new network, perhaps
-	last  map[ledger.InstanceID][]entrance        // as they are, by who has to do with them
-	again map[ledger.InstanceID]bool              // those that failed
+	fresh map[ledger.InstanceID]bool             // launched, or found: with a new network, perhaps
+	last  map[ledger.InstanceID][]entrance       // as they are, by who has to do with them
+	again map[ledger.InstanceID]bool             // those that failed
 
 	tunnels map[ledger.InstanceID]*exit // owned by run
 }

@@ -36,13 +36,17 @@ func (d *Daemon) openTunnels(context.Context) (err error) {
 	return nil
 }
 
-// dialInstance connects to an instance of this computer.
+// dialInstance connects to an instance of this computer, within its bandwidth.
 func (d *Daemon) dialInstance(ctx context.Context, want tunnel.Want) (net.Conn, error) {
 	i, ok := d.books.View().InstanceAt(want.Address.Addr())
 	if !ok || d.metered == nil {
 		return partition.DialHere(ctx, want.Address, want.UDP)
 	}
-	return d.metered.Dial(ctx, i, want.Address.Port(), want.UDP)
+	c, err := d.metered.Dial(ctx, i, want.Address.Port(), want.UDP)
+	if err != nil {
+		return nil, err
+	}
+	return d.paces.hold(c, i, d.books.View(), d.cfg.Clock), nil
 }
 
 // countTunnel returns where the bytes of an instance of this computer are

@@ -17,6 +17,7 @@ require (
 	github.com/huin/goupnp v1.3.1 // ports of home routers, by UPnP-IGD
 	github.com/jackc/pgx/v5 v5.12.0 // tests: a client of PostgreSQL
 	github.com/jackpal/go-nat-pmp v1.1.0 // the same by NAT-PMP
+	github.com/prometheus/client_golang v1.24.1 // metrics that others scrape
 	github.com/quic-go/quic-go v0.65.0 // streams and datagrams over one UDP socket; simnet in tests
 	github.com/rogpeppe/go-internal v1.14.1 // tests: sessions of the command line
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: what profiles declare is JSON Schema
@@ -85,7 +86,6 @@ require (
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/opencontainers/image-spec v1.1.1 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
-	github.com/prometheus/client_golang v1.24.1 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.71.0 // indirect
 	github.com/prometheus/procfs v0.21.1 // indirect

@@ -1,6 +1,9 @@
 package partition
 
 import (
+	"context"
+	"errors"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -120,4 +123,25 @@ func backoff(failures int) time.Duration {
 		d = min(d, time.Second<<max(0, failures-1))
 	}
 	return d*4/5 + rand.N(d*2/5)
+}
+
+// Places returns what is known of the partitions of this computer, by number.
+// It waits until the agent, which must run, has a moment.
+func (a *Agent) Places(ctx context.Context) (map[int]Place, error) {
+	places := make(chan map[int]Place, 1)
+	select {
+	case a.events <- func() { places <- maps.Clone(a.have.Places) }:
+	case <-a.ended:
+		return nil, errors.New("partitions: the agent has ended")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case out := <-places:
+		return out, nil
+	case <-a.ended:
+		return nil, errors.New("partitions: the agent has ended")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -27,6 +27,10 @@ type Config struct {
 	// Clock is the time, for deadlines. Default: the machine's.
 	Clock func() time.Time
 
+	// Metrics returns what answers GET /metrics, in Prometheus' words, to a
+	// caller. Default: nothing does.
+	Metrics func(protocol.Service) (http.Handler, error)
+
 	// Heartbeat is how often a silent stream shows that it lives. Default
 	// 15 s.
 	Heartbeat time.Duration
@@ -76,6 +80,9 @@ func New(cfg Config) *Server {
 	s.trees()
 	s.streams()
 	s.slap()
+	if s.cfg.Metrics != nil {
+		s.mux.HandleFunc("GET /metrics", s.metrics)
+	}
 	s.mux.HandleFunc("/", s.unknown)
 	return s
 }
@@ -107,6 +114,17 @@ func (s *Server) Handler(d Door) http.Handler {
 		r.Body = body
 		s.mux.ServeHTTP(w, r)
 	})
+}
+
+// metrics shows how the peer and what it runs are, in Prometheus' words: no
+// part of the protocol, and not in its document.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	handler, err := s.cfg.Metrics(serviceOf(r.Context()))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	handler.ServeHTTP(w, r)
 }
 
 // public are the paths that need no caller.

@@ -248,7 +248,7 @@ func (d *Daemon) openMesh(ctx context.Context) error {
 // openDoors lets callers in: on the control socket, the local API and from
 // other peers.
 func (d *Daemon) openDoors(ctx context.Context) (err error) {
-	d.rest = rest.New(rest.Config{Version: d.cfg.Version, Log: d.log.With("part", "api"), Clock: d.cfg.Clock})
+	d.rest = rest.New(rest.Config{Version: d.cfg.Version, Log: d.log.With("part", "api"), Clock: d.cfg.Clock, Metrics: d.metrics})
 	passed := d.rest.Handler(d.fresh(d.meshDoor(), ""))
 	for _, call := range passedOn {
 		d.rpc.mux.Handle(call, passed)

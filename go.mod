@@ -19,6 +19,7 @@ require (
 	github.com/jackpal/go-nat-pmp v1.1.0 // the same by NAT-PMP
 	github.com/prometheus/client_golang v1.24.1 // metrics that others scrape
 	github.com/quic-go/quic-go v0.65.0 // streams and datagrams over one UDP socket; simnet in tests
+	github.com/robfig/cron/v3 v3.0.1 // when jobs of profiles are due
 	github.com/rogpeppe/go-internal v1.14.1 // tests: sessions of the command line
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: what profiles declare is JSON Schema
 	github.com/tidwall/btree v1.8.2 // ordered tables that copy in constant time

@@ -42,6 +42,9 @@ func specOf(d release.Desired, root string, address netip.Addr) (supervisor.Spec
 			Name: p.Name, Check: checkOf(p.Probe), Env: environ(p.Probe.Env), Every: p.Every, Timeout: p.Timeout,
 		})
 	}
+	for _, j := range d.Jobs {
+		s.Jobs = append(s.Jobs, supervisor.Job{Name: j.Name, Argv: j.Argv, Env: environ(j.Env), Schedule: j.Schedule, Timeout: j.Timeout})
+	}
 	return s, nil
 }
 

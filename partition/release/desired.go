@@ -54,6 +54,7 @@ type Desired struct {
 	Ports     map[string]uint16 // those of all services, by name
 	UDP       []string          `cbor:",omitempty"` // the names of those of UDP, sorted; the others are of TCP
 	Shared    map[uint64]Served `cbor:",omitempty"` // by number; nil if the release serves none
+	Jobs      []Job             `cbor:",omitempty"`
 	Requests  []Request         `cbor:",omitempty"` // the instances that it needs
 }
 

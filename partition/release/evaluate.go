@@ -81,7 +81,7 @@ func newInstance(r *Release, in Input, values map[string]any) *instance {
 	}
 	for name, call := range map[string]builtin{
 		"dir": i.dir, "file": i.file, "secret": i.secret, "once": i.once, "service": i.service,
-		"promise": i.promise, "metric": i.metric, "publish": i.publish, "address": i.address, "request": i.request,
+		"promise": i.promise, "metric": i.metric, "publish": i.publish, "address": i.address, "request": i.request, "cron": i.cron,
 	} {
 		i.attrs[name] = starlark.NewBuiltin("i."+name, call)
 	}

@@ -80,6 +80,7 @@ type machine struct {
 	services []*service
 	steps    []*step
 	promises []*promise
+	jobs     []*job
 }
 
 // A trial is something that is tried until it works.
@@ -194,6 +195,7 @@ func (m *machine) converge(now time.Time) {
 			m.askPromises(now)
 		}
 	}
+	m.runJobs(now)
 	if d := m.deadline(); !m.started && now.Before(d) {
 		m.wake(d)
 	}
@@ -276,6 +278,7 @@ func (m *machine) apply(s Spec) error {
 	m.applySteps(s)
 	m.applyServices(s)
 	m.applyPromises(s)
+	m.applyJobs(s)
 	return nil
 }
 
@@ -301,6 +304,12 @@ func (m *machine) stopAll(now time.Time) {
 			p.run.signal(syscall.SIGKILL)
 		}
 	}
+	for _, j := range m.jobs {
+		if j.run != nil && !j.killed {
+			j.killed = true
+			j.run.signal(syscall.SIGKILL)
+		}
+	}
 	for _, v := range m.services {
 		m.stopService(now, v)
 	}
@@ -318,5 +327,5 @@ func (m *machine) idle() bool {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(m.jobs, func(j *job) bool { return j.run != nil })
 }

@@ -21,6 +21,9 @@ func (m *machine) status() Status {
 	for _, p := range m.promises {
 		s.Promises = append(s.Promises, PromiseStatus{Name: p.def.Name, Passed: p.holds, Message: p.message, At: p.at})
 	}
+	for _, j := range m.jobs {
+		s.Jobs = append(s.Jobs, JobStatus{Name: j.def.Name, Running: j.run != nil, Last: j.last, Reason: j.why})
+	}
 	s.Phase, s.Reason = m.phase()
 	s.Healthy = s.Phase == PhaseStarted && s.Reason == ""
 	return s
@@ -39,7 +42,7 @@ func (m *machine) phase() (Phase, string) {
 	phase, fault := m.trouble()
 	switch {
 	case phase == PhaseStarted:
-		return phase, ""
+		return phase, m.jobTrouble() // a job that failed does not undo that all else is good
 	case phase == PhaseError:
 		return phase, fault
 	case m.started:

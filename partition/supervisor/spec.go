@@ -44,6 +44,8 @@ type Spec struct {
 	// good before the partition counts as failed; it is tried on all the
 	// same. Zero means [DefaultStartTimeout].
 	StartTimeout time.Duration `cbor:"7,keyasint,omitempty"`
+
+	Jobs []Job `cbor:"20,keyasint,omitempty"`
 }
 
 // A Dir is a directory that must exist.
@@ -175,6 +177,14 @@ func (s Spec) validateNamed() error {
 			return err
 		}
 	}
+	for _, j := range s.Jobs {
+		if err := named(names, "job", j.Name, j.Argv, j.Env); err != nil {
+			return err
+		}
+		if err := j.validate(); err != nil {
+			return err
+		}
+	}
 	for _, p := range s.Promises {
 		if err := p.Check.validate(); err != nil {
 			return fmt.Errorf("spec: promise %s: %w", p.Name, err)
@@ -189,7 +199,7 @@ func (s Spec) validateNamed() error {
 func (s Spec) validateSizes() error {
 	for what, n := range map[string]int{
 		"directories": len(s.Dirs), "files": len(s.Files), "steps": len(s.Steps),
-		"services": len(s.Services), "promises": len(s.Promises), "variables": len(s.Env),
+		"services": len(s.Services), "promises": len(s.Promises), "jobs": len(s.Jobs), "variables": len(s.Env),
 	} {
 		if n > MaxItems {
 			return fmt.Errorf("spec: %d %s: more than %d", n, what, MaxItems)

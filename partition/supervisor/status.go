@@ -30,6 +30,7 @@ type Status struct {
 	Services []ServiceStatus `cbor:"5,keyasint,omitempty"`
 	Steps    []StepStatus    `cbor:"6,keyasint,omitempty"`
 	Promises []PromiseStatus `cbor:"7,keyasint,omitempty"`
+	Jobs     []JobStatus     `cbor:"20,keyasint,omitempty"`
 }
 
 // A ServiceStatus is what one service is now.
@@ -63,7 +64,7 @@ type PromiseStatus struct {
 // had the same result do not count.
 func (s Status) same(b Status) bool {
 	return s.Phase == b.Phase && s.Reason == b.Reason && s.Healthy == b.Healthy && s.Spec == b.Spec &&
-		slices.Equal(s.Services, b.Services) && slices.Equal(s.Steps, b.Steps) &&
+		slices.Equal(s.Services, b.Services) && slices.Equal(s.Steps, b.Steps) && slices.Equal(s.Jobs, b.Jobs) &&
 		slices.EqualFunc(s.Promises, b.Promises, func(p, q PromiseStatus) bool {
 			return p.Name == q.Name && p.Passed == q.Passed && p.Message == q.Message && p.At.IsZero() == q.At.IsZero()
 		})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,7 +110,7 @@ func BenchmarkFetchedOrRebuilt(b *testing.B) {
 		b.Fatal(err)
 	}
 	profile := filepath.Join(w.dir, "profile")
-	text := "release(name = \"big\", version = \"1\", sources = [debian(\"openjdk-17-jdk-headless\", \"openjdk-17-jre-headless\")])\n\ndef instance(i):\n    pass\n"
+	text := "release(name = \"big\", version = \"1\", sources = [debian(\"golang-1.19-go\")])\n\ndef instance(i):\n    pass\n"
 	if err := errors.Join(os.Mkdir(profile, 0o755), os.WriteFile(filepath.Join(profile, "release.star"), []byte(text), 0o644)); err != nil {
 		b.Fatal(err)
 	}
@@ -145,6 +146,21 @@ func BenchmarkFetchedOrRebuilt(b *testing.B) {
 			took[p.name] = time.Since(begun)
 		}
 	}
+	bytes := int64(0)
+	err = filepath.WalkDir(filepath.Join(two.dir, "store", "tree"), func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			bytes += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(bytes)/1e6, "MB")
 	b.ReportMetric(took["a"].Seconds(), "built-s")
 	b.ReportMetric(took["b"].Seconds(), "fetched-s")
 	b.ReportMetric(took["a"].Seconds()/took["b"].Seconds(), "ratio")

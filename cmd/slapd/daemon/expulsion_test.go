@@ -60,9 +60,9 @@ func TestRemovedEverywhere(t *testing.T) {
 		}
 		others := w.peers[:len(w.peers)-1]
 		for _, p := range others {
-			for kind, words := range map[mesh.Kind]string{mesh.KindRPC: "POST /v1/nothing HTTP/1.1\r\n", mesh.KindTunnel: "\x00\x20"} {
-				hold(p, gone, kind, words)
-				hold(gone, p, kind, words)
+			for _, ends := range [][2]*testPeer{{p, gone}, {gone, p}} {
+				hold(ends[0], ends[1], mesh.KindRPC, "POST /v1/nothing HTTP/1.1\r\n")
+				hold(ends[0], ends[1], mesh.KindTunnel, "\x00\x20")
 			}
 		}
 		mu.Lock()

@@ -35,6 +35,10 @@ func TestStack(t *testing.T) {
 	if db.ComputerName != "b" || blog.ComputerName != "a" {
 		t.Fatalf("blog is on %s, its database on %s", blog.ComputerName, db.ComputerName)
 	}
+	w.until("the other host has its listener", func() error {
+		_, err := right.get(t.Context(), blog.Connection["url"], nil)
+		return err
+	})
 	for host, n := range map[string]*network{"its own host": left, "the other": right} {
 		page, err := n.get(t.Context(), blog.Connection["url"], nil)
 		if err != nil || !strings.Contains(page, "<title>Ann&#039;s “blog”") {

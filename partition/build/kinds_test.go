@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -243,13 +244,17 @@ func TestGoModule(t *testing.T) {
 		"go.sum":            fmt.Sprintf("example.org/dep v1.0.0 %s\nexample.org/dep v1.0.0/go.mod %s\n", depSum, depMod),
 		"cmd/greet/main.go": "package main\n\nimport \"example.org/dep\"\n\nfunc main() { println(dep.Word) }\n",
 	})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if content, ok := served[r.URL.Path]; ok {
-			_, _ = w.Write(content)
-			return
-		}
-		http.NotFound(w, r)
-	}))
+	proxy := func() *httptest.Server {
+		served := maps.Clone(served)
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if content, ok := served[r.URL.Path]; ok {
+				_, _ = w.Write(content)
+				return
+			}
+			http.NotFound(w, r)
+		}))
+	}
+	server := proxy()
 	defer server.Close()
 	b, _ := alone(t, func(c *build.Config) { c.Environ = []string{"GOPROXY=" + server.URL} })
 	source := release.Source{Kind: release.SourceGo, URL: "example.org/app@v1.2.3", Digest: sum, Packages: []string{"./cmd/greet"}}
@@ -265,9 +270,11 @@ func TestGoModule(t *testing.T) {
 	if _, err := b.Build(t.Context(), []release.Source{source}, nil); err == nil || !strings.Contains(err.Error(), "was expected: it is another module") {
 		t.Errorf("another sum: %v", err)
 	}
-	b, _ = alone(t, func(c *build.Config) { c.Environ = []string{"GOPROXY=" + server.URL} })
-	source.Digest = sum
 	served["/example.org/dep/@v/v1.0.0.zip"] = served["/example.org/app/@v/v1.2.3.zip"]
+	changed := proxy()
+	defer changed.Close()
+	b, _ = alone(t, func(c *build.Config) { c.Environ = []string{"GOPROXY=" + changed.URL} })
+	source.Digest = sum
 	if _, err := b.Build(t.Context(), []release.Source{source}, nil); err == nil {
 		t.Error("a changed dependency is built")
 	}

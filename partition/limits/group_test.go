@@ -124,10 +124,10 @@ func removeGroup(t *testing.T, g *Group) {
 	})
 }
 
-// until asks again and again, for at most a minute.
+// until asks again and again, for at most a minute, in cleanups too.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
 	for !f() {
 		if ctx.Err() != nil {

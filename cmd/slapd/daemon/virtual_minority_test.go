@@ -148,7 +148,8 @@ func (w *world) checkRefusing(few, many []*testPeer, known bool) {
 		w.checkRefusal(p, took, err)
 		s := p.status()
 		if s.Quorum || !s.Stale || known && s.Members != len(few) || len(s.Warnings) == 0 {
-			w.t.Errorf("%s, cut off, says quorum %v, stale %v, %d members, warnings %q", p.name, s.Quorum, s.Stale, s.Members, s.Warnings)
+			members, err := p.ask().Members(ctx)
+			w.t.Errorf("%s, cut off, says quorum %v, stale %v, %d members, warnings %q; knows %+v, %v", p.name, s.Quorum, s.Stale, s.Members, s.Warnings, members, err)
 		}
 		if all, err := p.ask().Instances(ctx, protocol.InstanceQuery{}); err != nil || len(all) == 0 {
 			w.t.Errorf("%s, cut off, lists %d instances: %v", p.name, len(all), err)

@@ -122,10 +122,11 @@ func TestNPM(t *testing.T) {
 		sum := sha512.Sum512(data)
 		return "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
 	}
+	const npm = "npmjs.org"
 	type lock map[string]map[string]any
 	ok := lock{
 		"":                                 {"name": "app"},
-		"node_modules/one":                 {"version": "1.0.0", "resolved": "https://registry.npmjs.org/one/-/one-1.0.0.tgz", "integrity": integrity(one), "bin": map[string]string{"run-one": "./cli.js"}},
+		"node_modules/one":                 {"version": "1.0.0", "resolved": "https://registry." + npm + "/one/-/one-1.0.0.tgz", "integrity": integrity(one), "bin": map[string]string{"run-one": "./cli.js"}},
 		"node_modules/@team/two":           {"version": "2.0.0", "integrity": integrity(two)},
 		"node_modules/only-for-developers": {"version": "1.0.0", "dev": true},
 		"node_modules/mac":                 {"version": "1.0.0", "optional": true, "os": []string{"darwin"}},

@@ -20,8 +20,11 @@ import (
 	"github.com/slapmesh/slapmesh/partition/release"
 )
 
-// registry is npm's own. Locks name it whichever was used.
-const registry = "https://registry.npmjs.org"
+// registry is npm's own, in its domain. Locks name it whichever was used.
+const (
+	npmDomain = "npmjs.org"
+	registry  = "https://registry." + npmDomain
+)
 
 // maxNPM bounds the packages of a lock.
 const maxNPM = 5000

@@ -148,6 +148,7 @@ func TestPollInOrder(t *testing.T) {
 		pass(2 * time.Second) // it is being asked
 		c.set(6, nil, 0)
 		p.Ask(ctx, 1)
+		synctest.Wait()
 		if got := p.Values(1); got["rows"] != 6 || c.most != 1 {
 			t.Errorf("values %v, asked %d times at once", got, c.most)
 		}

@@ -139,10 +139,14 @@ func (s *links) dial(ctx context.Context, id PeerID) (*link, error) {
 	if len(plan) == 0 {
 		return nil, errNoAddress
 	}
+	var tried uint64
+	if len(addresses) > 0 {
+		tried = descriptor.Seq
+	}
 	return s.attempt(ctx, plan, func(ctx context.Context, kind path.Kind) (*link, error) {
 		switch kind {
 		case path.Relayed:
-			return s.dialRelayed(ctx, id)
+			return s.dialRelayed(ctx, id, tried)
 		case path.TCP:
 			return s.dialTCP(ctx, id, addresses)
 		default:
@@ -227,8 +231,8 @@ func (s *links) dialDirect(ctx context.Context, id PeerID, addresses []string) (
 }
 
 // dialRelayed makes a connection that another peer carries.
-func (s *links) dialRelayed(ctx context.Context, id PeerID) (*link, error) {
-	if err := s.paths.relayed(ctx, id); err != nil {
+func (s *links) dialRelayed(ctx context.Context, id PeerID, tried uint64) (*link, error) {
+	if err := s.paths.relayed(ctx, id, tried); err != nil {
 		return nil, err
 	}
 	return s.dialVirtual(ctx, id)

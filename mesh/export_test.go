@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/quic-go/quic-go"
 
 	"github.com/slapmesh/slapmesh/mesh/frame"
@@ -308,4 +309,25 @@ func (b Bearing) LeadsTo() string {
 		return ""
 	}
 	return b.at.String()
+}
+
+// GossipAnew ends gossip and begins again with the other peer, and returns what
+// calls f with the former gossip's word that the peer is gone.
+func (m *Mesh) GossipAnew(with PeerID) (gone func(), err error) {
+	former := m.gossip.pool.Load()
+	if err := m.gossip.leave(time.Second); err != nil {
+		return nil, err
+	}
+	m.gossip.join([]PeerID{with})
+	return func() { delegate{m.gossip, former}.NotifyLeave(&memberlist.Node{Name: string(with)}) }, nil
+}
+
+// HiddenAfter reports whether a peer takes itself for hidden once somebody came
+// through a relay who tried the addresses of one of its descriptors, when another
+// was the first to tell the present ones.
+func HiddenAfter(tried, told uint64) bool {
+	r := newReach(time.Now)
+	r.tells(told)
+	r.relayed(tried)
+	return r.hidden()
 }

@@ -194,7 +194,7 @@ func (s *links) wayTCP(ctx context.Context, id PeerID, addresses []string) error
 	})
 	select {
 	case <-ready:
-		s.paths.reach.relayed() // nobody reaches us by UDP, for all we know
+		s.paths.reach.refute() // nobody reaches us by UDP, for all we know
 		return nil
 	case err := <-failed:
 		return err

@@ -57,12 +57,28 @@ type pool struct {
 	packets  chan *memberlist.Packet
 	accepted chan net.Conn
 	ended    chan struct{}
+
+	mu   sync.Mutex // held while something is told of it
+	over bool
 }
 
-// end ends it without a word.
+// end ends it without a word. Nothing is told of it from then on.
 func (p *pool) end() error {
 	close(p.ended)
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
 	return p.list.Shutdown()
+}
+
+// tell runs f unless the pool has ended: memberlist's timers of suspicion go on,
+// and would speak of peers that the next pool knows better.
+func (p *pool) tell(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.over {
+		f()
+	}
 }
 
 // newGossip prepares all but the member list.
@@ -102,7 +118,7 @@ func (g *gossip) start() (*pool, error) {
 	c.SuspicionMult, c.SuspicionMaxTimeoutMult = profile.SuspicionMult, 2
 	c.PushPullInterval = profile.PushPullInterval
 	c.TCPTimeout = 2 * profile.Handshake
-	c.Delegate, c.Events, c.Alive = delegate{g}, delegate{g}, delegate{g}
+	c.Delegate, c.Events, c.Alive = delegate{g, p}, delegate{g, p}, delegate{g, p}
 	c.Logger = log.New(debugWriter{g.log}, "", 0)
 	list, err := memberlist.Create(c)
 	if err != nil {

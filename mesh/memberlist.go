@@ -15,7 +15,10 @@ import (
 
 // delegate is what memberlist asks and tells. It is called while memberlist
 // holds its locks, so it must not call back.
-type delegate struct{ g *gossip }
+type delegate struct {
+	g *gossip
+	p *pool
+}
 
 // NodeMeta is this peer's descriptor.
 func (d delegate) NodeMeta(int) []byte { return d.g.own.Load().encoded }
@@ -60,18 +63,24 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 // peer was gone as well: it says something new, by which it is believed to be
 // back.
 func (d delegate) NotifyJoin(n *memberlist.Node) {
-	gone := d.g.book.gone(PeerID(n.Name))
-	d.g.tiers.Joined(n.Name)
-	if gone {
-		d.g.speak()
-	}
+	d.p.tell(func() {
+		gone := d.g.book.gone(PeerID(n.Name))
+		d.g.tiers.Joined(n.Name)
+		if gone {
+			d.g.speak()
+		}
+	})
 }
 
 // NotifyUpdate says that a peer was started again, or moved.
-func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.tiers.Updated(n.Name) }
+func (d delegate) NotifyUpdate(n *memberlist.Node) {
+	d.p.tell(func() { d.g.tiers.Updated(n.Name) })
+}
 
 // NotifyLeave says that a peer gossips no more.
-func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.tiers.Gone(n.Name) }
+func (d delegate) NotifyLeave(n *memberlist.Node) {
+	d.p.tell(func() { d.g.tiers.Gone(n.Name) })
+}
 
 // transport lets memberlist reach peers by name.
 type transport struct {

@@ -99,6 +99,7 @@ func (m *Mesh) start() error {
 	if err != nil {
 		return err
 	}
+	m.paths.reach.tells(own.Seq)
 	m.gossip = newGossip(m.wall, m.book, m.links, m.streams, own, m.config.Log)
 	m.tiers = newTiers(m)
 	m.gossip.tiers = m.tiers

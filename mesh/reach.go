@@ -40,6 +40,7 @@ type reach struct {
 	contacted map[netip.Addr]time.Time       // where something was sent
 	proven    time.Time                      // when somebody came in uncalled last
 	refuted   time.Time                      // when somebody had to come through a relay
+	told      uint64                         // the descriptor that was the first to tell the present addresses
 	mapped    netip.AddrPort                 // the router's port that leads here
 	mapper    string                         // how that was asked for
 	changed   chan struct{}                  // receives a value when there is news
@@ -85,12 +86,34 @@ func (r *reach) incoming(from netip.Addr) {
 	r.proven, r.refuted = now, time.Time{}
 }
 
-// relayed notes that somebody came through a relay. That proves nothing as long
-// as others come uncalled: a relay is tried after 0.4 s, which on a slow or
-// lossy line a handshake takes with anybody.
-func (r *reach) relayed() {
+// tells notes that a descriptor is the first to tell the present addresses.
+func (r *reach) tells(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.told = seq
+}
+
+// relayed notes that somebody came through a relay, who tried the addresses of
+// a descriptor before, or none (0). It proves nothing where those are addresses
+// that this peer had earlier.
+func (r *reach) relayed(tried uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if tried != 0 && tried >= r.told {
+		r.refuteLocked()
+	}
+}
+
+// refute notes that others do not reach this peer, for all it knows.
+func (r *reach) refute() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuteLocked()
+}
+
+// refuteLocked does nothing as long as others come uncalled: a relay is tried
+// after 0.4 s, which on a slow or lossy line a handshake takes with anybody.
+func (r *reach) refuteLocked() {
 	now := r.clock()
 	if !r.proven.IsZero() && now.Sub(r.proven) < hiddenFor {
 		return

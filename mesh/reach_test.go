@@ -141,3 +141,41 @@ func TestNewAddress(t *testing.T) {
 		})
 	}
 }
+
+// Only who tried the present addresses proves by coming through a relay that
+// they lead nowhere.
+func TestHidden(t *testing.T) {
+	for name, tc := range map[string]struct {
+		tried uint64
+		want  bool
+	}{
+		"tried nothing":               {0, false},
+		"tried where it was before":   {6, false},
+		"tried where it is":           {7, true},
+		"tried it, heard of it later": {8, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := mesh.HiddenAfter(tc.tried, 7); got != tc.want {
+				t.Errorf("hidden is %v", got)
+			}
+		})
+	}
+}
+
+// What a member list says that was left counts no more.
+func TestFormerGossip(t *testing.T) {
+	inBubble(t, func(w *world) {
+		a, b := w.public(), w.public()
+		a.AddSeeds(b.Seeds())
+		a.untilAlive(t, 2)
+		gone, err := a.GossipAnew(b.Self())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.untilAlive(t, 2)
+		gone()
+		if s := a.state(b.Self()); s != mesh.StateAlive {
+			t.Errorf("%s", s)
+		}
+	})
+}

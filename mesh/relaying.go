@@ -45,6 +45,8 @@ type pathRequest struct {
 
 	Endpoints []string `cbor:"5,keyasint,omitempty"` // IP:PORT at which we may be seen
 	Mapping   string   `cbor:"6,keyasint,omitempty"` // of our translator
+
+	Tried uint64 `cbor:"7,keyasint,omitempty"` // the descriptor of the one that is wanted whose addresses do not answer; 0: none was tried
 }
 
 // pathReply answers.
@@ -148,7 +150,7 @@ func (p *paths) relay(c *conn, r pathRequest) error {
 	asker := switchboard.Hop{Carrier: p.carrier(c.link), Label: switchboard.Label(r.Label)}
 	back := p.pass(session, asker)
 	defer p.board.Unplug(back)
-	stream, reply, err := p.ask(p.links.ctx, l, pathRequest{Format: pathFormat, Want: pathAccept, Peer: string(c.remote), Label: uint64(back)})
+	stream, reply, err := p.ask(p.links.ctx, l, pathRequest{Format: pathFormat, Want: pathAccept, Peer: string(c.remote), Label: uint64(back), Tried: r.Tried})
 	if err != nil {
 		return fmt.Errorf("the peer does not take it: %w", err)
 	}
@@ -240,7 +242,7 @@ func (p *paths) accept(c *conn, r pathRequest) error {
 		return errors.New("this peer has too many ways to it")
 	}
 	defer p.ended(from, w)
-	p.reach.relayed()
+	p.reach.relayed(r.Tried)
 	if err := frame.Write(c, pathReply{Format: pathFormat, Label: uint64(w.label)}); err != nil {
 		return err
 	}
@@ -249,7 +251,7 @@ func (p *paths) accept(c *conn, r pathRequest) error {
 }
 
 // through opens a way to a peer through a relay, and keeps it until it ends.
-func (p *paths) through(ctx context.Context, via, to PeerID) error {
+func (p *paths) through(ctx context.Context, via, to PeerID, tried uint64) error {
 	l, err := p.links.neighbour(ctx, via)
 	if err != nil {
 		return err
@@ -260,7 +262,7 @@ func (p *paths) through(ctx context.Context, via, to PeerID) error {
 	}
 	w := &way{kind: path.Relayed, via: via}
 	p.receive(to, w)
-	c, reply, err := p.ask(ctx, l, pathRequest{Format: pathFormat, Want: pathRelay, Peer: string(to), Label: uint64(w.label)})
+	c, reply, err := p.ask(ctx, l, pathRequest{Format: pathFormat, Want: pathRelay, Peer: string(to), Label: uint64(w.label), Tried: tried})
 	if err != nil {
 		p.board.Unplug(w.label)
 		return fmt.Errorf("through %s: %w", via.Short(), err)
@@ -296,7 +298,7 @@ func (p *paths) ended(to PeerID, w *way) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(p.links.ctx, p.links.profile.Open)
-		err := p.relayed(ctx, to)
+		err := p.relayed(ctx, to, 0)
 		cancel()
 		if err == nil {
 			return
@@ -321,8 +323,9 @@ const (
 )
 
 // relayed opens a way through the first relay that has a connection with the
-// peer.
-func (p *paths) relayed(ctx context.Context, to PeerID) error {
+// peer. It tells the peer of which descriptor the addresses were tried in vain
+// (0: none), for so one learns that it is hidden.
+func (p *paths) relayed(ctx context.Context, to PeerID, tried uint64) error {
 	relays := p.relays(to)
 	if len(relays) == 0 {
 		return errNoRelay
@@ -337,7 +340,7 @@ func (p *paths) relayed(ctx context.Context, to PeerID) error {
 		select {
 		case <-next.C:
 			via := relays[asked]
-			p.links.spawn(func() { results <- p.through(ctx, via, to) })
+			p.links.spawn(func() { results <- p.through(ctx, via, to, tried) })
 			if asked++; asked < len(relays) {
 				next.Reset(relayStagger)
 			}

@@ -264,6 +264,9 @@ func (m *Mesh) tell(anyway bool) {
 	if err == nil && changed {
 		m.config.Log.Info("reached at", "addresses", d.Addresses, "relays", d.Relays)
 	}
+	if !slices.Equal(own.Addresses, d.Addresses) {
+		m.paths.reach.tells(d.Seq)
+	}
 	if err == nil && (changed || anyway) && !own.Left {
 		err = m.gossip.say(d, m.config.Profile.Handshake)
 	}

@@ -117,14 +117,25 @@ func (t *Tiers) greet(peers []string) {
 			}
 			t.mu.Lock()
 			others = slices.DeleteFunc(others, func(id string) bool { return t.pool[id] })
-			attached := t.attached
 			t.mu.Unlock()
-			if len(others) > 0 && !attached {
-				t.cfg.Pool.Join(others[:min(len(others), 2)])
+			if len(others) > 0 {
+				t.join(others[:min(len(others), 2)])
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// join joins the pool to others, if this peer is of it.
+func (t *Tiers) join(others []string) {
+	t.moving.RLock()
+	defer t.moving.RUnlock()
+	t.mu.Lock()
+	attached := t.attached
+	t.mu.Unlock()
+	if !attached {
+		t.cfg.Pool.Join(others)
+	}
 }
 
 // earlier is under which name a list is kept that its author tells no more.
@@ -132,6 +143,8 @@ const earlier = ""
 
 // gossip makes this peer one of the pool.
 func (t *Tiers) gossip(with []string) {
+	t.moving.Lock()
+	defer t.moving.Unlock()
 	t.mu.Lock()
 	was := t.attached
 	old := t.followed
@@ -161,6 +174,13 @@ func (t *Tiers) detach(peer string) {
 
 // settle makes this peer an attached one, held by some that offered it.
 func (t *Tiers) settle(by []string) {
+	t.leavePool(by)
+	t.seek()
+}
+
+func (t *Tiers) leavePool(by []string) {
+	t.moving.Lock()
+	defer t.moving.Unlock()
 	now := t.cfg.Clock()
 	t.mu.Lock()
 	was := t.attached
@@ -186,7 +206,6 @@ func (t *Tiers) settle(by []string) {
 	if !was {
 		t.cfg.Pool.Leave()
 	}
-	t.seek()
 }
 
 // seek finds as many holders as wanted, follows one of them, and tells those
@@ -252,7 +271,7 @@ func (t *Tiers) hold(peer string, follow bool) bool {
 		}
 		return false
 	case a.Verdict == InPool && t.attached:
-		t.cfg.Spawn(func() { t.gossip([]string{peer}) })
+		t.cfg.Spawn(func() { t.gossip([]string{peer}) }) // not at once: this may be while it leaves
 		return false
 	case a.Verdict != Held:
 		delete(t.holders, peer)
@@ -333,7 +352,7 @@ func (t *Tiers) beginAgainLocked() {
 	for id := range t.view.peers {
 		t.refreshLocked(id)
 	}
-	t.cfg.Spawn(func() { t.cfg.Pool.Join(nil) })
+	t.cfg.Spawn(func() { t.join(nil) })
 }
 
 // review looks whether a peer of the pool should rather be attached.

@@ -18,6 +18,10 @@ type Tiers struct {
 	cfg  Config
 	wake chan struct{} // receives a value when there is something to tell
 
+	// moving is held by who takes this peer into the pool or out of it, and
+	// shared by who joins the pool to others. It is taken before mu.
+	moving sync.RWMutex
+
 	mu       sync.Mutex
 	attached bool             // not of the pool
 	pool     map[string]bool  // others that gossip, by their names

@@ -186,13 +186,14 @@ func (w *world) restart() {
 
 // patient is how long views may differ: peers that believe each other dead find
 // out when they next compare all they know, with a peer by chance.
-const patient = 5 * time.Minute
+const patient = time.Minute
 
 // whole waits until all peers that run see one another and a leader, and
 // returns how long that took.
 func (w *world) whole() time.Duration {
 	w.t.Helper()
 	begin := time.Now()
+	told := false
 	for {
 		wrong := ""
 		for _, p := range w.alive() {
@@ -201,11 +202,15 @@ func (w *world) whole() time.Duration {
 				d, _ := p.running()
 				for _, m := range d.mesh.Members() {
 					if m.State != mesh.StateAlive {
-						wrong += fmt.Sprintf(", %s %s at %s since %v", m.Name, m.State, m.Address, m.Since.Sub(w.begin))
+						wrong += fmt.Sprintf(", %s %s at %q, says %v, since %v", m.Name, m.State, m.Address, m.Addresses, m.Since.Sub(w.begin))
 					}
 				}
 				wrong += "\n"
 			}
+		}
+		if took := time.Since(begin); wrong != "" && took > 10*time.Second && !told {
+			told = true
+			w.logf("views after %v:\n%s", took, wrong)
 		}
 		if wrong == "" {
 			return time.Since(begin)

@@ -144,6 +144,7 @@ type joinReply struct {
 	KnockedBack bool     `cbor:"31,keyasint,omitempty"`
 	Uses        int      `cbor:"32,keyasint,omitempty"`
 	Expires     int64    `cbor:"33,keyasint,omitempty"` // Unix seconds
+	Others      []string `cbor:"70,keyasint,omitempty"` // addresses of other peers, who see the newcomer from elsewhere
 }
 
 // check holds a request to its bounds.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/slapmesh/slapmesh/mesh/frame"
+	"github.com/slapmesh/slapmesh/mesh/nat"
 )
 
 const (
@@ -31,6 +32,7 @@ type Descriptor struct {
 	Left      bool     // the peer says goodbye
 	Relays    []PeerID // peers through which it is reached, if it hides behind a translator
 	NoRelay   bool     // it carries nothing for others
+	NAT       nat.Kind // what stands between it and others, as far as it knows
 
 	voucher []byte // of the CA, for the peer
 	encoded []byte
@@ -47,6 +49,7 @@ type descriptorBody struct {
 	Relays    [][]byte `cbor:"10,keyasint,omitempty"` // what the ids are the base32 of
 	NoRelay   bool     `cbor:"11,keyasint,omitempty"`
 	Voucher   []byte   `cbor:"30,keyasint,omitempty"`
+	NAT       uint8    `cbor:"60,keyasint,omitempty"` // nat.Kind.Number
 }
 
 // descriptorEnvelope keeps the signed bytes as they were.
@@ -74,7 +77,7 @@ func signDescriptor(identity *Identity, meshID string, d Descriptor) (Descriptor
 		relays = append(relays, raw)
 	}
 	for {
-		body, err := frame.Encode(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left, relays, d.NoRelay, d.voucher})
+		body, err := frame.Encode(descriptorBody{identity.PublicKey(), d.Seq, d.Name, d.Addresses, d.Host, d.Left, relays, d.NoRelay, d.voucher, d.NAT.Number()})
 		if err != nil {
 			return d, fmt.Errorf("encode descriptor: %w", err)
 		}
@@ -111,7 +114,7 @@ func parseDescriptor(encoded []byte, meshID string) (Descriptor, error) {
 	}
 	d := Descriptor{
 		Peer: PeerIDOf(b.Key), Name: b.Name, Addresses: b.Addresses, Host: b.Host, Seq: b.Seq, Left: b.Left,
-		NoRelay: b.NoRelay, voucher: b.Voucher, encoded: slices.Clone(encoded),
+		NoRelay: b.NoRelay, NAT: nat.KindOf(b.NAT), voucher: b.Voucher, encoded: slices.Clone(encoded),
 	}
 	for _, raw := range b.Relays {
 		d.Relays = append(d.Relays, PeerID(base32Lower.EncodeToString(raw)))

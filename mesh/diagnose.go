@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/nat"
 )
 
 // maxTries is how many addresses of one name are tried.
@@ -41,6 +43,7 @@ type Diagnosis struct {
 	Observed   string        // the same as the mesh sees it
 	Knocked    bool          // the mesh tried to reach us from elsewhere
 	Reached    bool          // and did
+	Kind       nat.Kind      // of the NAT or firewall in between
 	Invitation Invitation
 }
 
@@ -67,7 +70,7 @@ func Examine(ctx context.Context, c JoinConfig) (*Diagnosis, error) {
 		defer func() { _ = s.Close() }()
 		c.Socket = s
 	}
-	e := &examination{config: c, digest: digest, transport: &quic.Transport{Conn: c.Socket, ConnectionIDLength: 8}}
+	e := &examination{config: c, digest: digest, found: Diagnosis{Kind: nat.KindUnknown}, transport: &quic.Transport{Conn: c.Socket, ConnectionIDLength: 8}}
 	defer func() { _ = e.transport.Close() }()
 	if err := e.run(ctx); err != nil {
 		return &e.found, fmt.Errorf("join %s: %w", c.Address, explain(err, c))
@@ -256,6 +259,7 @@ func (e *examination) look(ctx context.Context, conn *quic.Conn) error {
 		if e.found.Knocked = reply.KnockedBack; e.found.Knocked {
 			e.found.Reached = <-knocked
 		}
+		e.found.Kind = e.kind(ctx, reply.Others)
 	}
 	if reason := clockReason(now.Sub(theirs), theirs); reason != "" {
 		return Refuse(reason)

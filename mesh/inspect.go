@@ -5,9 +5,12 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/slapmesh/slapmesh/mesh/nat"
 )
 
 // Who wants to join may look first: the door answers what it would answer a
@@ -43,11 +46,49 @@ func (d *door) inspect(ctx context.Context, c *quic.Conn, r joinRequest, a Admis
 	if err != nil {
 		return err
 	}
+	reply.Others = d.others(c.RemoteAddr())
 	reply.Role, reply.Account, reply.Uses = invitation.Role, invitation.Account, invitation.Uses
 	if !invitation.Expires.IsZero() {
 		reply.Expires = invitation.Expires.Unix()
 	}
 	return nil
+}
+
+// maxOthers is how many addresses of others a newcomer is told that only looks.
+const maxOthers = 2
+
+// others lists addresses at which a newcomer at an address may ask where it is
+// seen: of peers that are reached without help, each on another computer.
+func (d *door) others(newcomer net.Addr) (addresses []string) {
+	at, ok := addrPortOf(newcomer)
+	if !ok {
+		return nil
+	}
+	told := map[netip.Addr]bool{}
+	for _, m := range d.book.members() {
+		desc, _, _ := d.book.lookup(m.ID)
+		if m.State != StateAlive || m.Path != PathDirect || len(desc.Relays) > 0 {
+			continue
+		}
+		best := ""
+		for _, text := range m.Addresses {
+			a, err := netip.ParseAddrPort(text)
+			if err != nil || a.Addr().Is4() != at.Addr().Is4() || a.Addr().IsLoopback() || told[a.Addr()] {
+				continue
+			}
+			if best == "" || nat.Public(a.Addr()) {
+				best = text
+			}
+			told[a.Addr()] = true
+		}
+		if best != "" {
+			addresses = append(addresses, best)
+		}
+		if len(addresses) == maxOthers {
+			break
+		}
+	}
+	return addresses
 }
 
 // knockFrom sends a packet from a socket of its own.

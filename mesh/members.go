@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/slapmesh/slapmesh/mesh/nat"
 )
 
 // A State is what this peer believes of another.
@@ -42,6 +44,7 @@ type Member struct {
 	Path      Path
 	Via       PeerID // who relays, or ""
 	Host      string
+	NAT       nat.Kind  // what stands between it and others, as it says
 	Since     time.Time // when State began
 }
 
@@ -278,7 +281,7 @@ func (b *book) members() []Member {
 	for id, r := range b.records {
 		m := Member{
 			ID: id, Name: r.descriptor.Name, Addresses: slices.Clone(r.descriptor.Addresses), Address: r.last, State: r.state,
-			Path: cmp.Or(r.path, PathDirect), Via: r.via, Host: r.descriptor.Host, Since: r.since,
+			Path: cmp.Or(r.path, PathDirect), Via: r.via, Host: r.descriptor.Host, NAT: cmp.Or(r.descriptor.NAT, nat.KindUnknown), Since: r.since,
 		}
 		switch {
 		case id == b.self:

@@ -130,6 +130,7 @@ func (m *Mesh) describe(left bool) (Descriptor, error) {
 		Left:      left,
 		Relays:    relays,
 		NoRelay:   m.config.NoRelay,
+		NAT:       m.paths.reach.kind(),
 		voucher:   voucherOf(m.wall.leaf()),
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/mesh"
+	"github.com/slapmesh/slapmesh/mesh/nat"
 )
 
 // A place is where a peer of the table is: how its computer, and the boxes
@@ -184,7 +185,7 @@ func (p *natPeer) ask(words ...string) string {
 }
 
 // runPeer is the process of a natPeer: it prints its descriptor, then answers
-// "alive N" when it sees N peers, and "measure PEER SECONDS" with the path to it.
+// "alive N" when it sees N peers, "nat PEER SECONDS" with what is said to stand before it, and "measure PEER SECONDS" with the path to it.
 func runPeer(env string) error {
 	dir, rest, _ := strings.Cut(env, "|")
 	port, seeds, _ := strings.Cut(rest, "|")
@@ -196,8 +197,11 @@ func runPeer(env string) error {
 	if err != nil {
 		return err
 	}
+	if door, ok := strings.CutPrefix(seeds, "door "); ok {
+		return examineFrom(id, credentials, door)
+	}
 	m, err := mesh.Open(mesh.Config{
-		Identity: id, Credentials: credentials, Listen: ":" + port, Host: id.ID().Short(), Clock: time.Now,
+		Admitter: openDoor{}, Identity: id, Credentials: credentials, Listen: ":" + port, Host: id.ID().Short(), Clock: time.Now,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -233,12 +237,42 @@ func runPeer(env string) error {
 				time.Sleep(20 * time.Millisecond)
 			}
 			fmt.Println(alive(p.Members()))
+		case "nat":
+			began := time.Now()
+			for p.member(mesh.PeerID(argument)).NAT != nat.KindSymmetric && time.Since(began) < time.Duration(patience)*time.Second {
+				time.Sleep(20 * time.Millisecond)
+			}
+			fmt.Println(p.member(mesh.PeerID(argument)).NAT)
 		case "measure":
 			fmt.Println(measure(p, mesh.PeerID(argument), patience))
 		}
 	}
 	cancel()
 	return m.Close()
+}
+
+// openDoor invites everybody, and admits nobody.
+type openDoor struct{ mesh.Admitter }
+
+func (openDoor) Inspect(context.Context, mesh.Admission) (mesh.Invitation, error) {
+	return mesh.Invitation{Role: "computer", Account: "ann"}, nil
+}
+
+// examineFrom prints the kind of NAT that who joins at a door finds out.
+func examineFrom(id *mesh.Identity, credentials mesh.Credentials, door string) error {
+	digest, err := credentials.CADigest()
+	if err != nil {
+		return err
+	}
+	fingerprint := mesh.Fingerprint(digest)
+	found, err := mesh.Examine(context.Background(), mesh.JoinConfig{
+		Identity: id, Address: door, Fingerprint: &fingerprint, Name: "new", Clock: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println(found.Kind)
+	return nil
 }
 
 // measure dials a peer as soon as it is heard of, and speaks over one stream
@@ -328,6 +362,7 @@ func TestNAT(t *testing.T) {
 		}
 		wg.Wait()
 	}
+	t.Run("kinds", func(t *testing.T) { l.kinds(t, 7600+atOnce) })
 	for _, tc := range pairs {
 		var path, first string
 		var dialled, upgraded int
@@ -378,4 +413,48 @@ func (l *lab) measure(t *testing.T, a, b string, port int) (result string) {
 		}
 	})
 	return result
+}
+
+// kinds lets somebody look from each place whether to join, and run there: both
+// tell what kind of NAT is in between.
+func (l *lab) kinds(t *testing.T, port int) {
+	t.Helper()
+	w := newWorld(t)
+	var dirs []string
+	for range 4 {
+		dir, _ := prepare(t, w)
+		dirs = append(dirs, dir)
+	}
+	r1 := l.start(t, dirs[0], "r1", port)
+	r2 := l.start(t, dirs[1], "r2", port, r1.seed)
+	for _, r := range []*natPeer{r1, r2} {
+		if got := r.ask("alive", "2"); got != "2" {
+			t.Fatalf("a peer sees %s of 2 alive", got)
+		}
+	}
+	for place, want := range map[string]string{
+		"public": "none", "full cone": "open-cone", "address": "open-cone", "port": "restricted-cone", "symmetric": "symmetric",
+		"double": "restricted-cone", "CGNAT": "symmetric", "no UDP": "unknown", "one-way": "firewall",
+	} {
+		door := fmt.Sprintf("door 203.0.113.2:%d", port)
+		if got := l.start(t, dirs[2], "a"+place, 0, door).seed; got != want {
+			t.Errorf("who joins from %s is told %q, want %q", place, got, want)
+		}
+	}
+	inside := l.start(t, dirs[3], "bsymmetric", port, r1.seed, r2.seed)
+	for _, p := range []*natPeer{inside, r1} {
+		if got := p.ask("nat", w.peerOf(t, dirs[3]), "30"); got != "symmetric" {
+			t.Errorf("who runs behind a symmetric NAT is said to be behind %q", got)
+		}
+	}
+}
+
+// peerOf is the id of the peer of a state folder.
+func (*world) peerOf(t *testing.T, dir string) string {
+	t.Helper()
+	id, err := mesh.LoadOrCreateIdentity(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(id.ID())
 }

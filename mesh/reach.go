@@ -43,6 +43,7 @@ type reach struct {
 	told      uint64                         // the descriptor that was the first to tell the present addresses
 	mapped    netip.AddrPort                 // the router's port that leads here
 	mapper    string                         // how that was asked for
+	double    bool                           // the router is behind another translator
 	changed   chan struct{}                  // receives a value when there is news
 }
 
@@ -170,8 +171,9 @@ func (r *reach) setMapped(at netip.AddrPort, by string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen := slices.ContainsFunc(r.verdictLocked().External, func(e netip.AddrPort) bool { return e.Addr() == at.Addr() })
-	if at.IsValid() && !seen && !nat.Public(at.Addr()) {
-		at, by = netip.AddrPort{}, "" // there is another translator behind it
+	r.double = at.IsValid() && !seen && !nat.Public(at.Addr())
+	if r.double {
+		at, by = netip.AddrPort{}, "" // it leads nowhere
 	}
 	if r.mapped != at {
 		r.tell()
@@ -213,11 +215,39 @@ func (r *reach) verdict() nat.Verdict {
 	return r.verdictLocked()
 }
 
+// kind says in one word what stands between this peer and others. Who comes in
+// by a port that the router was asked for says nothing about that.
+func (r *reach) kind() nat.Kind {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	entry := nat.EntryUnknown
+	switch {
+	case r.mapped.IsValid():
+	case r.refutedLocked():
+		entry = nat.EntryClosed
+	case !r.proven.IsZero():
+		entry = nat.EntryOpen
+	}
+	return r.verdictLocked().Kind(entry)
+}
+
+// behindTwo reports whether the router is behind another translator.
+func (r *reach) behindTwo() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.double
+}
+
+// refutedLocked reports whether somebody could not reach this peer of late.
+func (r *reach) refutedLocked() bool {
+	return !r.refuted.IsZero() && r.clock().Sub(r.refuted) < hiddenFor
+}
+
 // hidden reports whether others need help to reach this peer.
 func (r *reach) hidden() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.refuted.IsZero() && r.clock().Sub(r.refuted) < hiddenFor {
+	if r.refutedLocked() {
 		return true
 	}
 	return r.proven.IsZero() && len(r.verdictLocked().External) > 0
@@ -321,7 +351,7 @@ func (m *Mesh) anchorsWanted(held []PeerID) []PeerID {
 func (m *Mesh) sayAnchors(relays []PeerID) {
 	m.relays.Store(&relays)
 	own := m.gossip.own.Load()
-	if own.Left || slices.Equal(own.Relays, relays) && slices.Equal(own.Addresses, m.addresses()) {
+	if own.Left || slices.Equal(own.Relays, relays) && slices.Equal(own.Addresses, m.addresses()) && own.NAT == m.paths.reach.kind() {
 		return
 	}
 	m.tell(false)

@@ -260,9 +260,9 @@ func (m *Mesh) keep(ctx context.Context) {
 func (m *Mesh) tell(anyway bool) {
 	own := m.gossip.own.Load()
 	d, err := m.describe(own.Left)
-	changed := !slices.Equal(own.Addresses, d.Addresses) || !slices.Equal(own.Relays, d.Relays)
+	changed := !slices.Equal(own.Addresses, d.Addresses) || !slices.Equal(own.Relays, d.Relays) || own.NAT != d.NAT
 	if err == nil && changed {
-		m.config.Log.Info("reached at", "addresses", d.Addresses, "relays", d.Relays)
+		m.config.Log.Info("reached at", "addresses", d.Addresses, "relays", d.Relays, "nat", d.NAT)
 	}
 	if !slices.Equal(own.Addresses, d.Addresses) {
 		m.paths.reach.tells(d.Seq)

@@ -34,6 +34,8 @@ func (m *Mesh) Stats() Stats {
 
 // Reach is how others reach this peer, as far as it knows.
 type Reach struct {
+	Kind     nat.Kind         // of what stands in between
+	Double   bool             // the router is behind another translator
 	Mapping  nat.Mapping      // of the translator in between, if there is one
 	External []netip.AddrPort // where others see it, if that is not where it is
 	Mapped   netip.AddrPort   // the router's port that leads here, if it granted one
@@ -46,7 +48,7 @@ type Reach struct {
 // Reach says how others reach this peer.
 func (m *Mesh) Reach() Reach {
 	v := m.paths.reach.verdict()
-	r := Reach{Mapping: v.Mapping, External: v.External, Hidden: m.paths.reach.hidden()}
+	r := Reach{Kind: m.paths.reach.kind(), Double: m.paths.reach.behindTwo(), Mapping: v.Mapping, External: v.External, Hidden: m.paths.reach.hidden()}
 	r.Mapped, r.MappedBy = m.paths.reach.mapping()
 	if named := m.relays.Load(); named != nil {
 		r.Relays = *named

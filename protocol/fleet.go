@@ -52,6 +52,8 @@ type Status struct {
 // Reach is how others reach this peer, and what it carries for them.
 type Reach struct {
 	NAT      string   `json:"nat" enum:"unknown,none,independent,dependent," doc:"how a translator in between maps: none, one outside address for all (independent), another for each (dependent)"`
+	Kind     string   `json:"nat_kind" enum:"unknown,none,firewall,nat,cone,open-cone,restricted-cone,symmetric," doc:"what stands in between, in one word; nat: a translator of which no more is known"`
+	Double   bool     `json:"nat_double,omitempty" doc:"the router is behind another translator: a carrier's, or a second router"`
 	Hidden   bool     `json:"hidden" doc:"others need the help of relays"`
 	External []string `json:"external" doc:"where others see it, if that is not an address of its own"`
 	Mapped   string   `json:"mapped,omitempty" doc:"HOST:PORT of the router that leads here"`
@@ -111,6 +113,7 @@ type Member struct {
 	State   MemberState       `json:"state" enum:"alive,suspect,left,failed"`
 	Path    Path              `json:"path" enum:"self,direct,punched,relayed,tcp,"`
 	Labels  map[string]string `json:"labels"`
+	NAT     string            `json:"nat" enum:"unknown,none,firewall,nat,cone,open-cone,restricted-cone,symmetric," doc:"what stands between it and others, as it says"`
 	Revoked bool              `json:"revoked,omitempty"`
 	Since   time.Time         `json:"since" doc:"when state was last seen to change"`
 }

@@ -25,6 +25,10 @@ type JoinReport struct {
 	Observed string `json:"observed,omitempty"`
 	NAT      string `json:"nat"`
 
+	// Kind is that of the NAT or firewall in between, in one word: unknown, none, firewall,
+	// nat (of which no more is known), cone, open-cone, restricted-cone or symmetric.
+	Kind string `json:"nat_kind"`
+
 	// Reachable says whether a packet came through that this computer had not
 	// asked for: yes, no or unknown.
 	Reachable string `json:"reachable"`

@@ -46,11 +46,14 @@ func (i *invocation) printReport(w io.Writer, r protocol.JoinReport) {
 	row(w, "clock", clockText(r.ClockAhead))
 	switch r.NAT {
 	case "yes":
-		row(w, "seen as", r.Observed+", not as "+r.Local+": behind a NAT")
+		row(w, "seen as", r.Observed+", not as "+r.Local)
 	case "none":
-		row(w, "seen as", r.Observed+", as it is: no NAT")
+		row(w, "seen as", r.Observed+", as it is")
 	default:
 		row(w, "seen as", r.Observed)
+	}
+	if text := natText(r.Kind); text != "" {
+		row(w, "kind", text)
 	}
 	switch r.Reachable {
 	case "yes":

@@ -30,9 +30,9 @@ func membersVerb() *verb {
 }
 
 func (i *invocation) printMembers(w io.Writer, members []protocol.Member) {
-	row(w, "PEER", "NAME", "ADDRESS", "ROLE", "STATE", "PATH", "SINCE", "LABELS")
+	row(w, "PEER", "NAME", "ADDRESS", "ROLE", "STATE", "PATH", "NAT", "SINCE", "LABELS")
 	for _, m := range members {
-		row(w, m.PeerID, m.Name, m.Address, m.Role, m.State, m.Path, i.age(m.Since), pairs(m.Labels))
+		row(w, m.PeerID, m.Name, m.Address, m.Role, m.State, m.Path, m.NAT, i.age(m.Since), pairs(m.Labels))
 	}
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -64,16 +65,9 @@ func (i *invocation) printStatus(w io.Writer, s protocol.Status) {
 
 // reachLine says how others reach the peer.
 func reachLine(r protocol.Reach) string {
-	said := []string{map[string]string{
-		"none":        "no NAT",
-		"independent": "behind a NAT that others can be let through",
-		"dependent":   "behind a NAT with another address for each (symmetric)",
-	}[r.NAT]}
-	if said[0] == "" {
-		said[0] = "nobody said so far how it is seen"
-		if len(r.External) > 0 {
-			said[0] = "behind a NAT"
-		}
+	said := []string{cmp.Or(natText(r.Kind), "nobody said so far how it is seen")}
+	if r.Double {
+		said = append(said, "the router is itself behind another NAT (a carrier's, or a second router)")
 	}
 	if len(r.External) > 0 {
 		said = append(said, "seen at "+r.External[0])
@@ -88,6 +82,20 @@ func reachLine(r protocol.Reach) string {
 		said = append(said, fmt.Sprintf("carried %s for others, %d now", kib(c.Bytes), c.Sessions))
 	}
 	return strings.Join(said, "; ")
+}
+
+// natText says what stands between a computer and others, and what follows; ""
+// if that is not known.
+func natText(kind string) string {
+	return map[string]string{
+		"none":            "no NAT",
+		"firewall":        "no NAT, but a firewall lets in only whom something was sent to (open the UDP port there)",
+		"nat":             "behind a NAT",
+		"cone":            "behind a NAT with one address for all (cone): others can be let through",
+		"open-cone":       "behind a NAT that lets others in (full cone, or restricted by address)",
+		"restricted-cone": "behind a NAT that lets in only whom something was sent to (port-restricted cone): others are let through by a hole",
+		"symmetric":       "behind a NAT with another address for each (symmetric): through relays to others behind a NAT, unless the router opens a port",
+	}[kind]
 }
 
 // kib is a number of bytes as people read it.

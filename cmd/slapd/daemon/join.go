@@ -197,7 +197,7 @@ func carriedOver(p mesh.Path) string {
 
 // joinReport is a diagnosis in the words of the wire.
 func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
-	out := protocol.JoinReport{Tries: []protocol.JoinTry{}, NAT: "unknown", Reachable: "unknown"}
+	out := protocol.JoinReport{Tries: []protocol.JoinTry{}, NAT: "unknown", Kind: "unknown", Reachable: "unknown"}
 	if err != nil {
 		out.Problem = err.Error()
 	}
@@ -222,6 +222,7 @@ func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
 	case d.Local != "":
 		out.NAT = "none"
 	}
+	out.Kind = string(d.Kind)
 	switch {
 	case d.Reached:
 		out.Reachable = "yes"

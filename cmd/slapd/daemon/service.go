@@ -145,7 +145,7 @@ func (d *Daemon) status(ctx context.Context, v *ledger.State) protocol.Status {
 
 func reach(r mesh.Reach) protocol.Reach {
 	out := protocol.Reach{
-		NAT: string(r.Mapping), Hidden: r.Hidden, External: []string{}, MappedBy: r.MappedBy, Relays: []string{},
+		NAT: string(r.Mapping), Kind: string(r.Kind), Double: r.Double, Hidden: r.Hidden, External: []string{}, MappedBy: r.MappedBy, Relays: []string{},
 		Carried: protocol.Carried{Sessions: r.Carried.Sessions, Packets: r.Carried.Packets, Bytes: r.Carried.Bytes, Dropped: r.Carried.Dropped},
 	}
 	for _, at := range r.External {
@@ -242,6 +242,7 @@ func wireMember(v *ledger.State, m mesh.Member) protocol.Member {
 		State:   protocol.MemberState(m.State),
 		Path:    protocol.Path(m.Path),
 		Labels:  computer.Labels,
+		NAT:     string(m.NAT),
 		Revoked: peer.Revoked,
 		Since:   m.Since,
 	}

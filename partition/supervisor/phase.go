@@ -69,7 +69,11 @@ func (m *machine) trouble() (Phase, string) {
 		case v.run == nil || v.ended.failures >= failed:
 			return v.ended.phase(PhaseStarting), explain("service", v.def.Name, v.ended.why, "does not run")
 		case !v.ready:
-			return PhaseStarting, explain("service", v.def.Name, v.unready, "is not ready")
+			why := fmt.Sprintf("service %s is not ready", v.def.Name)
+			if v.unready != "" {
+				why += ": " + v.unready
+			}
+			return PhaseStarting, why
 		}
 	}
 	for _, p := range m.steps {

@@ -188,7 +188,7 @@ func TestStartedMeansAllIsGood(t *testing.T) {
 		r.host.answer("web:80", errors.New("connection refused"))
 		r.host.answer("answers", errors.New("no answer"))
 		r.apply(oneService())
-		r.want(PhaseStarting, false, "service web: connection refused")
+		r.want(PhaseStarting, false, "service web is not ready: connection refused")
 		r.host.answer("web:80", nil)
 		time.Sleep(time.Second)
 		r.want(PhaseStarting, false, "promise answers: no answer")

@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"partition/catalog":         {"partition/release"},
 	"partition/taste":           {"partition/release"},
 	"partition/store":           {},
+	"partition/store/faulttest": {},
 	"partition/build":           {"partition/build/process", "partition/build/source", "partition/release", "partition/store"},
 	"partition/build/process":   {},
 	"partition/build/source":    {"partition/build/process", "partition/release"},

@@ -180,20 +180,16 @@ func (b *Builder) Build(ctx context.Context, sources []release.Source, report fu
 }
 
 // make builds a tree and records it. A package that has come to harm in the
-// store is made anew once.
+// store is made anew, each once.
 func (b *Builder) make(ctx context.Context, sources []release.Source, p *progress) (Tree, error) {
-	for retried := false; ; retried = true {
-		packages, err := b.gather(ctx, sources, p)
-		if err != nil {
-			return Tree{}, err
-		}
-		p.step(StepCompose, len(packages), 0)
-		tree, err := b.compose(ctx, packages, p)
-		if corrupt, ok := errors.AsType[*store.CorruptError](err); ok && !retried {
+	for anew := map[string]bool{}; ; {
+		tree, packages, err := b.makeOnce(ctx, sources, p)
+		if corrupt, ok := errors.AsType[*store.CorruptError](err); ok && !anew[corrupt.Name] {
 			b.cfg.Log.Warn("a package came to harm on disk: unpacking it again", "err", err)
 			if err := b.packages.RemovePackage(corrupt.Name); err != nil {
 				return Tree{}, err
 			}
+			anew[corrupt.Name] = true
 			continue
 		}
 		if err != nil {
@@ -202,6 +198,16 @@ func (b *Builder) make(ctx context.Context, sources []release.Source, p *progres
 		r := record{Key: b.Key(sources), Arch: b.arch, Sources: sources, Packages: packages, Tree: tree.Digest, Built: b.cfg.Clock().UTC()}
 		return Tree{tree.Digest, tree.Path, packages}, b.write(r)
 	}
+}
+
+func (b *Builder) makeOnce(ctx context.Context, sources []release.Source, p *progress) (store.Tree, []Package, error) {
+	packages, err := b.gather(ctx, sources, p)
+	if err != nil {
+		return store.Tree{}, nil, err
+	}
+	p.step(StepCompose, len(packages), 0)
+	tree, err := b.compose(ctx, packages, p)
+	return tree, packages, err
 }
 
 // alone waits until nobody else in this process builds key.

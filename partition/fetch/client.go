@@ -80,15 +80,31 @@ func (c *Client) Fetch(ctx context.Context, key string, sources []Source, report
 	}
 	defer r.Close()
 	f := &fetching{client: c, key: key, receiver: r, size: r.Size(), sources: len(found)}
-	err = f.run(ctx, found, report)
-	var tree store.Tree
-	if err == nil {
-		tree, err = r.Commit(ctx)
-	}
+	tree, err := f.all(ctx, found, report)
 	if _, full := errors.AsType[*store.FullError](err); full {
 		err = errors.Join(err, r.Discard())
 	}
 	return tree, first.attestation, err
+}
+
+// mends is how often what had come to harm on disk, before it was in use, is
+// fetched anew.
+const mends = 2
+
+// all fetches what is missing until the tree is whole. What the store had
+// already is read when the tree is made: if it came to harm there, or was
+// collected meanwhile, it is missing after all.
+func (f *fetching) all(ctx context.Context, found []*session, report func(Progress)) (store.Tree, error) {
+	for mended := 0; ; mended++ {
+		if err := f.run(ctx, found, report); err != nil {
+			return store.Tree{}, err
+		}
+		tree, err := f.receiver.Commit(ctx)
+		if _, wrong := errors.AsType[*store.WrongError](err); !wrong || mended == mends {
+			return tree, err
+		}
+		f.client.log().Warn("what a release needs came to harm on disk: fetching it anew", "err", err)
+	}
 }
 
 // A session is a stream to a source that offers the tree.
@@ -98,6 +114,7 @@ type session struct {
 	attestation []byte
 	tree        string
 	manifest    int64
+	lost        bool // it did not even give the manifest
 	stop        func() bool
 }
 
@@ -232,6 +249,7 @@ func (c *Client) receive(ctx context.Context, found []*session) (*store.Receiver
 			err = rerr
 		}
 		s.close()
+		s.lost = true
 		errs = append(errs, fmt.Errorf("peer %s: manifest: %w", s.source.Name, err))
 		if ctx.Err() != nil {
 			break
@@ -294,7 +312,7 @@ func (f *fetching) run(ctx context.Context, found []*session, report func(Progre
 	}
 	stop := context.AfterFunc(ctx, func() { f.work.fail(ctx.Err()) })
 	for _, s := range found {
-		if s.conn == nil {
+		if s.lost {
 			continue
 		}
 		for n := range streamsEach {

@@ -327,6 +327,39 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestRotten holds that a bit that flipped in what a store shares between trees
+// costs one file more, not the fetch.
+func TestRotten(t *testing.T) {
+	from := open(t, t.TempDir())
+	tree := build(t, from, 2<<20)
+	synctest.Test(t, func(t *testing.T) {
+		to := open(t, t.TempDir())
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		c := fetch.Client{Store: to, Clock: time.Now, Accept: believe}
+		for _, rotten := range []bool{false, true} {
+			g := &giver{name: "a"}
+			if rotten {
+				kept, err := filepath.Glob(filepath.Join(to.Dir(), "file", "*", "*"))
+				if err := errors.Join(err, to.RemoveTree(tree.Digest)); err != nil || len(kept) < 100 {
+					t.Fatalf("%d files are shared (%v)", len(kept), err)
+				}
+				flip(t, kept[len(kept)/3])
+			}
+			if _, _, err := c.Fetch(ctx, key, []fetch.Source{g.source(t, from, tree.Digest)}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := to.Verify(t.Context(), tree.Digest); err != nil {
+				t.Error(err)
+			}
+			if rotten && g.bytes.Load() > 1<<20 {
+				t.Errorf("%d bytes came for one small file", g.bytes.Load())
+			}
+		}
+		cancel()
+	})
+}
+
 func flip(t *testing.T, name string) {
 	t.Helper()
 	data, err := os.ReadFile(name)

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -45,13 +46,11 @@ func contentName(e Entry) string {
 // says.
 func (c *Composer) placeFile(e Entry, from, to string) error {
 	shared := c.staging.store.shared(e)
-	if os.Link(shared, to) == nil {
-		switch err := checkFile(e, to); {
-		case err == nil:
-			return nil
-		case !errors.Is(err, errWrong):
-			return err
-		}
+	err := linkFile(e, shared, to)
+	if err == nil || !errors.Is(err, errWrong) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if errors.Is(err, errWrong) {
 		if err := errors.Join(os.Remove(to), ignoreMissing(os.Remove(shared))); err != nil {
 			return err
 		}
@@ -59,21 +58,45 @@ func (c *Composer) placeFile(e Entry, from, to string) error {
 	if from == "" {
 		return fs.ErrNotExist
 	}
-	err := os.Link(from, to)
-	if err != nil && mayCopy(err) {
-		err = copyFile(from, to, e.mode())
+	if err := linkFile(e, from, to); err != nil {
+		return err
 	}
-	if err == nil {
-		err = checkFile(e, to)
-	}
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(shared), 0o755)
-	}
-	if err != nil {
+	if err := os.MkdirAll(filepath.Dir(shared), 0o755); err != nil {
 		return err
 	}
 	if err := os.Link(to, shared); err != nil && !errors.Is(err, fs.ErrExist) && !mayCopy(err) {
 		return err
+	}
+	return nil
+}
+
+// linkFile makes another name of a file, and reads what it made. Where there
+// cannot be another name it makes a copy, which becomes the one that is shared
+// if from is shared content with as many names as a file may have.
+func linkFile(e Entry, from, to string) error {
+	err := os.Link(from, to)
+	if err != nil && mayCopy(err) {
+		full := isMany(err)
+		if err = copyFile(from, to, e.mode()); err == nil && full {
+			err = replaceBy(to, from)
+		}
+	}
+	if err == nil {
+		err = checkFile(e, to)
+	}
+	return err
+}
+
+// replaceBy gives the name of a file that can have no more names to its copy.
+// That somebody else is doing the same does no harm.
+func replaceBy(copied, name string) error {
+	spare := copied + ".spare"
+	err := os.Link(copied, spare)
+	if err == nil {
+		err = os.Rename(spare, name)
+	}
+	if err != nil {
+		return errors.Join(err, ignoreMissing(os.Remove(spare)))
 	}
 	return nil
 }
@@ -105,15 +128,23 @@ func (s *Store) RemovePackage(digest string) error {
 	return s.remove(filepath.Join(packagesDir, digest))
 }
 
-// remove takes the name from a folder at once, so that what is left when this
-// is interrupted is never taken for what it was.
+// remove takes the name from a folder at once, and for good before anything in
+// it goes, so that what is left when this is interrupted is never taken for what
+// it was. It makes nothing new: it must do on a full disk.
 func (s *Store) remove(name string) error {
-	t, err := s.stage()
-	if err != nil {
-		return s.explain(err)
+	from := filepath.Join(s.dir, name)
+	gone := filepath.Join(s.dir, stagingDir, gonePrefix+rand.Text())
+	err := os.Rename(from, gone)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	defer t.discard()
-	return s.explain(ignoreMissing(os.Rename(filepath.Join(s.dir, name), filepath.Join(t.dir, "gone"))))
+	if err == nil {
+		err = syncDir(filepath.Dir(from))
+	}
+	if err == nil {
+		err = os.RemoveAll(gone)
+	}
+	return s.explain(err)
 }
 
 // Repair reads all shared content and removes what has come to harm, so that no

@@ -57,11 +57,15 @@ func (p pack) bytes() []byte {
 	return out.Bytes()
 }
 
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
 // archive returns what Unpack takes.
 func archive(data []byte) store.Archive {
-	sum := sha256.Sum256(data)
 	return store.Archive{
-		Digest: hex.EncodeToString(sum[:]),
+		Digest: digestOf(data),
 		Open: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data)), nil
 		},

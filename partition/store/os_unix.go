@@ -81,6 +81,9 @@ func Free(dir string) (size, files int64, err error) {
 	return int64(stat.Bavail) * int64(stat.Bsize), int64(stat.Ffree), nil //nolint:unconvert // the types differ between systems
 }
 
+// isMany tells whether a file has as many names as its file system allows.
+func isMany(err error) bool { return errors.Is(err, unix.EMLINK) }
+
 // mayCopy tells whether a refused hard link can be made good by a copy: the
 // files are on different file systems, or a file has too many names.
 func mayCopy(err error) bool {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -30,11 +31,16 @@ type Archive struct {
 }
 
 // Package returns the package of a digest. The error is fs.ErrNotExist when
-// it is not there.
+// it is not there, and a [*CorruptError] when what lists its files came to harm.
 func (s *Store) Package(digest string) (Package, error) {
 	dir, manifest, err := s.read(packagesDir, digest)
 	if err != nil {
 		return Package{}, err
+	}
+	if want, err := readFile(filepath.Join(dir, sumName), 2*sha256.Size); err != nil {
+		return Package{}, fmt.Errorf("store %s: package %.12s: %w", s.dir, digest, err)
+	} else if manifest.Digest() != string(want) {
+		return Package{}, fmt.Errorf("store %s: %w", s.dir, &CorruptError{"package", digest, manifestName})
 	}
 	s.touch(filepath.Join(packagesDir, digest))
 	return Package{digest, filepath.Join(dir, filesName), manifest}, nil
@@ -53,7 +59,15 @@ func (s *Store) has(kind, digest string) bool {
 	if checkDigest(digest) != nil {
 		return false
 	}
-	_, err := os.Lstat(filepath.Join(s.dir, kind, digest, manifestName))
+	return whole(kind, filepath.Join(s.dir, kind, digest))
+}
+
+// whole tells whether a folder has all that is read before its files are.
+func whole(kind, dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, manifestName))
+	if err == nil && kind == packagesDir {
+		_, err = os.Lstat(filepath.Join(dir, sumName))
+	}
 	return err == nil
 }
 
@@ -69,7 +83,7 @@ func (s *Store) read(kind, digest string) (string, Manifest, error) {
 	}
 	manifest, err := decodeManifest(data)
 	if err != nil {
-		return "", nil, fmt.Errorf("store %s: %s %.12s: %w", s.dir, kind, digest, err)
+		return "", nil, fmt.Errorf("store %s: %w: %w", s.dir, &CorruptError{kind, digest, manifestName}, err)
 	}
 	return dir, manifest, nil
 }
@@ -137,11 +151,11 @@ func (s *Store) publishPackages(t *staging, archives []Archive) error {
 		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 			continue // was there before
 		}
-		if err := t.publish(from, filepath.Join(s.dir, packagesDir, a.Digest)); err != nil {
+		if err := t.publish(from, packagesDir, a.Digest); err != nil {
 			return err
 		}
 	}
-	return nil
+	return syncDir(filepath.Join(s.dir, packagesDir))
 }
 
 // unpackOne makes the folder of one package.
@@ -172,5 +186,9 @@ func unpackOne(ctx context.Context, a Archive, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, manifestName), manifest.encode(), 0o644)
+	err = os.WriteFile(filepath.Join(dir, manifestName), manifest.encode(), 0o644)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, sumName), []byte(manifest.Digest()), 0o644)
+	}
+	return err
 }

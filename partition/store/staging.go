@@ -18,6 +18,9 @@ type staging struct {
 
 const lockSuffix = ".lock"
 
+// gonePrefix begins the names of what was removed and is nobody's any more.
+const gonePrefix = "gone-"
+
 // stage makes a staging folder.
 func (s *Store) stage() (*staging, error) {
 	guard, err := s.guard()
@@ -34,6 +37,10 @@ func (s *Store) stage() (*staging, error) {
 		err = lockFile(lock, false)
 	}
 	if err != nil {
+		if lock != nil {
+			_ = lock.Close()
+		}
+		_ = os.Remove(dir + lockSuffix)
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
@@ -62,17 +69,20 @@ func (t *staging) discard() {
 	_ = t.lock.Close()
 }
 
-// publish gives what was made its name. Who is first wins: names are digests,
-// so the other one is as good.
-func (t *staging) publish(from, to string) error {
+// publish gives what was made its name, for good once its folder is synced. Who
+// is first wins: names are digests, so the other one is as good.
+// What is not whole there, as an older program or somebody's hand has left it,
+// gives way.
+func (t *staging) publish(from, kind, digest string) error {
+	to := filepath.Join(t.store.dir, kind, digest)
 	err := os.Rename(from, to)
-	if err != nil {
-		if _, serr := os.Stat(filepath.Join(to, manifestName)); serr == nil {
-			return nil
-		}
-		return err
+	if err == nil || whole(kind, to) {
+		return nil
 	}
-	return syncDir(filepath.Dir(to))
+	if rerr := t.store.remove(filepath.Join(kind, digest)); rerr != nil {
+		return errors.Join(err, rerr)
+	}
+	return os.Rename(from, to)
 }
 
 // sweep removes the staging folders of dead processes.
@@ -93,6 +103,8 @@ func (s *Store) sweep() error {
 		switch {
 		case strings.HasPrefix(entry.Name(), "file-"):
 			errs = append(errs, ignoreMissing(os.Remove(name)))
+		case strings.HasPrefix(entry.Name(), gonePrefix):
+			errs = append(errs, os.RemoveAll(name))
 		case entry.IsDir():
 			errs = append(errs, sweepDir(name))
 		}

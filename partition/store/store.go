@@ -17,7 +17,7 @@ const version = "1"
 
 // The folders of a store.
 const (
-	packagesDir = "package" // package/DIGEST/{manifest,files/…}
+	packagesDir = "package" // package/DIGEST/{manifest,manifest.sum,files/…}
 	treesDir    = "tree"    // tree/DIGEST/{manifest,root/…}
 	filesDir    = "file"    // file/XX/SHA256[x]: content, under one more name in each tree that has it
 	partialDir  = "partial" // partial/TREE/SHA256[x]: files of a tree that is still on its way
@@ -27,6 +27,7 @@ const (
 
 const (
 	manifestName = "manifest"
+	sumName      = "manifest.sum" // SHA-256 of a package's manifest, whose name is another digest
 	filesName    = "files"
 	rootName     = "root"
 )
@@ -51,8 +52,14 @@ func Open(dir string) (*Store, error) {
 }
 
 func (s *Store) open() error {
+	_, err := os.Lstat(s.dir)
 	for _, name := range []string{packagesDir, treesDir, filesDir, partialDir, recordsDir, stagingDir} {
 		if err := os.MkdirAll(filepath.Join(s.dir, name), 0o755); err != nil {
+			return err
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := syncDir(filepath.Dir(s.dir)); err != nil {
 			return err
 		}
 	}

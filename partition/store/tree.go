@@ -264,7 +264,10 @@ func (c *Composer) Commit() (Tree, error) {
 		err = syncAll(made)
 	}
 	if err == nil {
-		err = c.staging.publish(made, filepath.Join(s.dir, treesDir, digest))
+		err = c.staging.publish(made, treesDir, digest)
+	}
+	if err == nil {
+		err = syncDir(filepath.Join(s.dir, treesDir))
 	}
 	if err != nil {
 		return Tree{}, s.explain(fmt.Errorf("tree: %w", err))

@@ -40,7 +40,7 @@ type gossip struct {
 
 	incoming *listener
 	pool     atomic.Pointer[pool] // nil while this peer is attached to others
-	changing sync.Mutex           // held while pool is made or left
+	changing chan struct{}        // has a value while pool is made or left, which takes a while
 	closed   atomic.Bool
 
 	traffic counter
@@ -86,6 +86,7 @@ func newGossip(w *wall, b *book, l *links, s *streams, own Descriptor, logger *s
 	g := &gossip{
 		self: w.identity.ID(), wall: w, book: b, links: l, streams: s, log: logger,
 		incoming: s.listen(kindGossip),
+		changing: make(chan struct{}, 1),
 		verified: map[string]Descriptor{},
 		unsaid:   make(chan struct{}, 1),
 	}
@@ -99,8 +100,8 @@ func newGossip(w *wall, b *book, l *links, s *streams, own Descriptor, logger *s
 // start makes the member list, which knows only this peer at first, unless
 // there is one.
 func (g *gossip) start() (*pool, error) {
-	g.changing.Lock()
-	defer g.changing.Unlock()
+	g.changing <- struct{}{}
+	defer func() { <-g.changing }()
 	if p := g.pool.Load(); p != nil {
 		return p, nil
 	}
@@ -134,8 +135,8 @@ func (g *gossip) start() (*pool, error) {
 
 // leave tells the others that this peer gossips no more, and ends the list.
 func (g *gossip) leave(wait time.Duration) error {
-	g.changing.Lock()
-	defer g.changing.Unlock()
+	g.changing <- struct{}{}
+	defer func() { <-g.changing }()
 	p := g.pool.Load()
 	if p == nil {
 		return nil

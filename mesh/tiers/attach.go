@@ -128,8 +128,8 @@ func (t *Tiers) greet(peers []string) {
 
 // join joins the pool to others, if this peer is of it.
 func (t *Tiers) join(others []string) {
-	t.moving.RLock()
-	defer t.moving.RUnlock()
+	t.moving <- struct{}{}
+	defer func() { <-t.moving }()
 	t.mu.Lock()
 	attached := t.attached
 	t.mu.Unlock()
@@ -143,8 +143,8 @@ const earlier = ""
 
 // gossip makes this peer one of the pool.
 func (t *Tiers) gossip(with []string) {
-	t.moving.Lock()
-	defer t.moving.Unlock()
+	t.moving <- struct{}{}
+	defer func() { <-t.moving }()
 	t.mu.Lock()
 	was := t.attached
 	old := t.followed
@@ -179,8 +179,8 @@ func (t *Tiers) settle(by []string) {
 }
 
 func (t *Tiers) leavePool(by []string) {
-	t.moving.Lock()
-	defer t.moving.Unlock()
+	t.moving <- struct{}{}
+	defer func() { <-t.moving }()
 	now := t.cfg.Clock()
 	t.mu.Lock()
 	was := t.attached

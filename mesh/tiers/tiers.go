@@ -18,9 +18,9 @@ type Tiers struct {
 	cfg  Config
 	wake chan struct{} // receives a value when there is something to tell
 
-	// moving is held by who takes this peer into the pool or out of it, and
-	// shared by who joins the pool to others. It is taken before mu.
-	moving sync.RWMutex
+	// moving has a value while somebody takes this peer into the pool, out of it,
+	// or joins it to others, which takes a while. It is taken before mu.
+	moving chan struct{}
 
 	mu       sync.Mutex
 	attached bool             // not of the pool
@@ -53,7 +53,7 @@ func New(c Config) *Tiers {
 	c = c.withDefaults()
 	start := uint64(c.Clock().UnixMicro())
 	t := &Tiers{
-		cfg: c, wake: make(chan struct{}, 1),
+		cfg: c, wake: make(chan struct{}, 1), moving: make(chan struct{}, 1),
 		pool: map[string]bool{}, lists: map[string]*told{}, ends: map[string]time.Time{},
 		view: newTable(start), claims: newTable(start),
 		held: map[string]*lease{}, holders: map[string]*lease{}, tellings: map[string]*telling{},

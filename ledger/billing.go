@@ -97,6 +97,8 @@ type Charge struct {
 	Cut bool `cbor:"104,keyasint,omitempty"`
 }
 
+func (c Charge) key() Key { return Key{N: uint64(c.Instance)} }
+
 // earners iterates over those who earn from c.
 func (c Charge) earners() iter.Seq[AccountName] {
 	return func(yield func(AccountName) bool) {

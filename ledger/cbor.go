@@ -10,6 +10,12 @@ import (
 
 type rawCBOR = cbor.RawMessage
 
+// What one list and one map may hold.
+const (
+	maxElements = 1 << 20
+	maxPairs    = 1 << 16
+)
+
 // encoding and decoding are the one byte form of everything that is logged,
 // sent or hashed: CBOR in core deterministic encoding, times as RFC 3339 in
 // UTC with nanoseconds. What is read must not hold a key twice, a field that
@@ -36,8 +42,8 @@ func decOptions(extra cbor.ExtraDecErrorCond) cbor.DecOptions {
 		TagsMd:            cbor.TagsForbidden,
 		ExtraReturnErrors: extra,
 		MaxNestedLevels:   16,
-		MaxArrayElements:  1 << 20,
-		MaxMapPairs:       1 << 16,
+		MaxArrayElements:  maxElements,
+		MaxMapPairs:       maxPairs,
 	}
 }
 

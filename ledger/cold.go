@@ -9,6 +9,14 @@ import (
 // of the memory, and as values besides for as long as they were changed
 // lately.
 
+// What the indexes of the cold tables need: all that setInstance and setCharge
+// look at.
+var (
+	coldInstances = cold[Instance]{Instance.key, shapeOf[Instance]("ID", "Account", "Reference", "ReleaseName", "Shared", "State",
+		"Computer", "Partition", "Address", "Needs", "Parent", "Root", "Host", "Scope", "Kept", "Moved")}
+	coldCharges = cold[Charge]{Charge.key, shapeOf[Charge]("Instance", "Payer", "Owner", "Publisher", "Former", "Host")}
+)
+
 // hotRows is how many rows are kept as values besides.
 const hotRows = 1 << 13
 
@@ -51,12 +59,4 @@ func (h *hotSet) add(r interface{ cool() }) {
 	}
 	h.ring[h.next] = r
 	h.next = (h.next + 1) % hotRows
-}
-
-// A loaded row of a snapshot waits for being stored.
-type loaded struct {
-	store func()
-	data  []byte // its bytes; nil if there is a row
-	row   stored // of a cold table
-	twice bool   // another row was there already
 }

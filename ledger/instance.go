@@ -101,6 +101,8 @@ type Instance struct {
 	Changed time.Time `cbor:"21,keyasint"` // when anything above changed last
 }
 
+func (i Instance) key() Key { return Key{N: uint64(i.ID)} }
+
 // Settled reports whether i is gone: it holds no partition and no address,
 // and is shown for a while only.
 func (i Instance) Settled() bool { return i.State == InstanceDestroyed }

@@ -17,10 +17,25 @@ const linkNear = "near" // tree or project + computer, instance
 
 // nearby names what i is near to as a part of a key: its project, or its tree.
 func (s *State) nearby(i Instance) string {
-	if a, _ := s.Account(i.Account); a.Kind == KindProject {
+	if s.isProject(i.Account) {
 		return "p" + string(i.Account) + "\x00"
 	}
 	return "t" + idKey(i.RootOf())
+}
+
+// isProject reports whether an account is a project.
+func (s *State) isProject(account AccountName) bool {
+	if s.later == nil {
+		a, _ := s.Account(account)
+		return a.Kind == KindProject
+	}
+	is, known := s.later.project[account] // a million rows of a few accounts
+	if !known {
+		a, _ := s.Account(account)
+		is = a.Kind == KindProject
+		s.later.project[account] = is
+	}
+	return is
 }
 
 // nearKey is where i is found by what it is near to; none for a root.

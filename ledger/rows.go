@@ -79,8 +79,14 @@ type Change struct {
 // every instance of a tree anew, in each package that uses a State.
 type rows[V any] struct {
 	id   Table
-	cold bool // rows are kept encoded: see coldRow
+	cold *cold[V] // nil, or rows are kept encoded: see coldRow
 	tree table.Table[Key, stored]
+}
+
+// cold is what a table knows of rows that are kept encoded.
+type cold[V any] struct {
+	key   func(V) Key
+	shape *shape // what the indexes need of them
 }
 
 // stored is a *row[V] or a *coldRow[V].
@@ -109,8 +115,8 @@ func newRows[V any](id Table) rows[V] {
 }
 
 // newColdRows makes a table whose keys are numbers.
-func newColdRows[V any](id Table) rows[V] {
-	return rows[V]{id: id, cold: true, tree: table.NewDense[Key, stored](Key.number, numberKey)}
+func newColdRows[V any](id Table, c *cold[V]) rows[V] {
+	return rows[V]{id: id, cold: c, tree: table.NewDense[Key, stored](Key.number, numberKey)}
 }
 
 // first returns the row with the lowest key.
@@ -211,7 +217,7 @@ func newRow[V any](s *State, t *rows[V], k Key, v V) (stored, Hash) {
 	switch {
 	case s.partial: // the hash of a slice would mean nothing
 		return &row[V]{value: v}, Hash{}
-	case !t.cold:
+	case t.cold == nil:
 		var data []byte
 		if s.loading != nil {
 			data = s.loading.data
@@ -219,7 +225,7 @@ func newRow[V any](s *State, t *rows[V], k Key, v V) (stored, Hash) {
 		sum := hashRow(t.id, k, v, data)
 		return &row[V]{v, sum}, sum
 	case s.loading != nil:
-		return s.loading.row, s.loading.row.hash(t.id, k)
+		return s.loading.row, s.loading.sum
 	}
 	r := newHotRow(s, v)
 	return r, r.hash(t.id, k)

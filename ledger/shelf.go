@@ -24,9 +24,8 @@ type shelf interface {
 	// it; other rows may be parsed meanwhile.
 	parse(decode func([]byte, any) error, value []byte) (store func(), err error)
 
-	// prepare is parse for who loads a snapshot: what can be done before it is
-	// stored is done.
-	prepare(value []byte) (loaded, error)
+	// batch returns one that loads rows of a snapshot.
+	batch() batch
 
 	// unload removes a row, with all that rests on it.
 	unload(k Key)
@@ -55,21 +54,21 @@ func (h shelfOf[V]) parse(decode func([]byte, any) error, value []byte) (store f
 	if err := decode(value, &v); err != nil {
 		return nil, err
 	}
-	if p, ok := any(v).(profile); ok && DigestOf(p.Data) != p.Digest {
-		return nil, fmt.Errorf("profile %.80q does not have that digest", string(p.Digest))
+	if err := checkRow(&v); err != nil {
+		return nil, err
 	}
 	return func() { h.set(v) }, nil
 }
 
-func (h shelfOf[V]) prepare(value []byte) (l loaded, err error) {
-	if l.store, err = h.parse(decode, value); err != nil || !h.rows.cold {
-		l.data = value
-		return l, err
+// checkRow refuses a row that contradicts itself.
+func checkRow(v any) error {
+	if p, ok := v.(*profile); ok && DigestOf(p.Data) != p.Digest {
+		return fmt.Errorf("profile %.80q does not have that digest", string(p.Digest))
 	}
-	r := &coldRow[V]{data: string(value)}
-	l.row = r
-	return l, nil
+	return nil
 }
+
+func (h shelfOf[V]) batch() batch { return &batchOf[V]{rows: h.rows, set: h.set} }
 
 func (h shelfOf[V]) unload(k Key) { h.drop(k) }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -110,14 +111,15 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 
 // readHeader reads the first block.
 func readHeader(r io.Reader) (h snapshotHeader, err error) {
-	data, err := readBlockData(r)
+	var data bytes.Buffer
+	err = readBlockData(r, &data)
 	switch {
 	case errors.Is(err, io.EOF):
 		return h, fmt.Errorf("snapshot: %w", io.ErrUnexpectedEOF)
 	case err != nil:
 		return h, err
 	}
-	if err := decode(data, &h); err != nil {
+	if err := decode(data.Bytes(), &h); err != nil {
 		return h, fmt.Errorf("snapshot: %w", err)
 	}
 	return h, nil

@@ -12,6 +12,12 @@ import (
 type later struct {
 	names  map[string][]laterName // by account
 	earned []uint64               // see State.earningOf
+
+	project map[AccountName]bool // which accounts are, of those that were asked for
+}
+
+func newLater() *later {
+	return &later{names: make(map[string][]laterName), project: make(map[AccountName]bool)}
 }
 
 // A laterName is what State.references knows of an instance, but for the account.
@@ -22,9 +28,6 @@ type laterName struct {
 }
 
 func (l *later) name(k Key, id InstanceID) {
-	if l.names == nil {
-		l.names = make(map[string][]laterName)
-	}
 	l.names[k.A] = append(l.names[k.A], laterName{k.B, k.N, id})
 }
 

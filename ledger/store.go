@@ -182,7 +182,7 @@ func (s *State) dropSupply(id ComputerID, d ReleaseDigest) {
 func supplyKey(id ComputerID, d ReleaseDigest) Key { return Key{A: string(id), B: string(d)} }
 
 func (s *State) setInstance(i Instance) {
-	old, replaced := put(s, &s.instances, Key{N: uint64(i.ID)}, i)
+	old, replaced := put(s, &s.instances, i.key(), i)
 	s.relink(old, i)
 	s.renear(old, i)
 	s.respread(old, i)
@@ -267,7 +267,7 @@ func (s *State) dropPrice(k Key) {
 }
 
 func (s *State) setCharge(c Charge) {
-	old, replaced := put(s, &s.charges, Key{N: uint64(c.Instance)}, c)
+	old, replaced := put(s, &s.charges, c.key(), c)
 	if !replaced {
 		s.tally(c.Payer, Tally{bills: 1})
 	}

@@ -83,7 +83,7 @@ func (s *State) unlink(i Instance) {
 // noteRequester remembers that the row of i changed for the computer of the
 // instance that requested it.
 func (s *State) noteRequester(i Instance) {
-	if i.Parent == 0 {
+	if i.Parent == 0 || s.loading != nil {
 		return
 	}
 	if parent, ok := s.Instance(i.Parent); ok && parent.Computer != i.Computer {

@@ -102,7 +102,7 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 		Labels:      opt.Labels,
 		NoDiscovery: opt.NoDiscovery,
 
-		NoRelay: opt.NoRelay, RelayRate: opt.RelayRate, NoPortMapping: opt.NoPortMapping, NoBuild: opt.NoBuild,
+		NoRelay: opt.NoRelay, RelayRate: opt.RelayRate, NoPortMapping: opt.NoPortMapping, NoBuild: opt.NoBuild, PrivateSources: opt.PrivateSources,
 	}
 }
 

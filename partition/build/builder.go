@@ -37,6 +37,9 @@ type Config struct {
 	Environ []string
 	// NPM is the registry that stands in for npm's own. Default: that one.
 	NPM string
+	// Private allows profiles to name sources that only this computer can reach:
+	// addresses of its own network, and its files. Default: they are refused.
+	Private bool
 	// Refresh is how old the lists of packages may get. Default 24 h.
 	Refresh time.Duration
 	// Clock tells the time. Required.

@@ -56,7 +56,7 @@ func open(dir, trees string) (*build.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return build.Open(build.Config{Store: s, Dir: dir, Clock: time.Now})
+	return build.Open(build.Config{Store: s, Dir: dir, Clock: time.Now, Private: true})
 }
 
 // borrow makes a folder for builders with what the shared one has, but for

@@ -149,7 +149,7 @@ func TestNPM(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, _ := alone(t, func(c *build.Config) { c.NPM = server.URL })
+			b, _ := alone(t, func(c *build.Config) { c.NPM, c.Private = server.URL, false })
 			tree, err := b.Build(t.Context(), []release.Source{{Kind: release.SourceNPM, Into: "srv/app", Files: map[string][]byte{release.NPMLock: text}}}, nil)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
@@ -257,7 +257,7 @@ func TestGoModule(t *testing.T) {
 	}
 	server := proxy()
 	defer server.Close()
-	b, _ := alone(t, func(c *build.Config) { c.Environ = []string{"GOPROXY=" + server.URL} })
+	b, _ := alone(t, func(c *build.Config) { c.Environ, c.Private = []string{"GOPROXY=" + server.URL}, false })
 	source := release.Source{Kind: release.SourceGo, URL: "example.org/app@v1.2.3", Digest: sum, Packages: []string{"./cmd/greet"}}
 	tree, err := b.Build(t.Context(), []release.Source{source}, nil)
 	if err != nil {
@@ -274,7 +274,7 @@ func TestGoModule(t *testing.T) {
 	served["/example.org/dep/@v/v1.0.0.zip"] = served["/example.org/app/@v/v1.2.3.zip"]
 	changed := proxy()
 	defer changed.Close()
-	b, _ = alone(t, func(c *build.Config) { c.Environ = []string{"GOPROXY=" + changed.URL} })
+	b, _ = alone(t, func(c *build.Config) { c.Environ, c.Private = []string{"GOPROXY=" + changed.URL}, false })
 	source.Digest = sum
 	if _, err := b.Build(t.Context(), []release.Source{source}, nil); err == nil {
 		t.Error("a changed dependency is built")

@@ -32,7 +32,7 @@ func (b *Builder) sourceName(s release.Source) string {
 // each unpacked. Whoever calls it holds the lock.
 func (b *Builder) gatherOthers(ctx context.Context, sources []release.Source, p *progress) ([]Package, error) {
 	f := &source.Fetcher{
-		Dir: filepath.Join(b.cfg.Dir, "sources"), Clock: b.cfg.Clock, Arch: runtime.GOARCH, NPM: b.cfg.NPM, Environ: b.cfg.Environ,
+		Dir: filepath.Join(b.cfg.Dir, "sources"), Clock: b.cfg.Clock, Arch: runtime.GOARCH, NPM: b.cfg.NPM, Environ: b.cfg.Environ, Private: b.cfg.Private,
 		Tree: func(ctx context.Context, names ...string) (string, error) { return b.tools(ctx, names, p) },
 	}
 	var out []Package

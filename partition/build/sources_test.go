@@ -37,7 +37,7 @@ func alone(t *testing.T, change func(*build.Config)) (*build.Builder, *store.Sto
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := build.Config{Store: s, Dir: t.TempDir(), Clock: time.Now}
+	cfg := build.Config{Store: s, Dir: t.TempDir(), Clock: time.Now, Private: true}
 	if change != nil {
 		change(&cfg)
 	}

@@ -49,6 +49,10 @@ type RunOptions struct {
 	// NoBuild keeps the computer from building releases.
 	NoBuild *bool
 
+	// PrivateSources allows releases to be made of what only this computer can
+	// reach.
+	PrivateSources *bool
+
 	// Partitions is how many instances the computer takes.
 	Partitions *int
 

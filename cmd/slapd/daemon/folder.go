@@ -121,6 +121,10 @@ type Settings struct {
 	// peers that have.
 	NoBuild *bool `json:"no_build,omitempty"`
 
+	// PrivateSources allows releases to be made of what only this computer can
+	// reach: addresses of its own network, and its files.
+	PrivateSources *bool `json:"private_sources,omitempty"`
+
 	// Partitions is how many instances the computer takes. Default 10.
 	Partitions *int `json:"partitions,omitempty"`
 
@@ -159,6 +163,9 @@ func (s Settings) merge(given Settings) Settings {
 	}
 	if given.NoBuild != nil {
 		s.NoBuild = given.NoBuild
+	}
+	if given.PrivateSources != nil {
+		s.PrivateSources = given.PrivateSources
 	}
 	if given.NoRelay != nil {
 		s.NoRelay = given.NoRelay

@@ -43,6 +43,7 @@ func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 		Signer:    &build.Signer{Name: string(d.mesh.Self()), Key: d.identity.PublicKey(), Sign: d.signs},
 		Elsewhere: d.trees,
 		Never:     d.settings.NoBuild != nil && *d.settings.NoBuild,
+		Private:   d.settings.PrivateSources != nil && *d.settings.PrivateSources,
 		Log:       d.log.With("part", "builds"),
 	})
 	if err != nil {

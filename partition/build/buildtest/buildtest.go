@@ -43,7 +43,7 @@ func Open(tb testing.TB) *build.Builder {
 		tb.Fatal(err)
 	}
 	clock := time.Now //nolint:forbidigo // what is downloaded is real, so is its age
-	b, err := build.Open(build.Config{Store: trees, Dir: filepath.Join(dir, "build"), Clock: clock})
+	b, err := build.Open(build.Config{Store: trees, Dir: filepath.Join(dir, "build"), Clock: clock, Private: true})
 	if err != nil {
 		tb.Fatal(err)
 	}

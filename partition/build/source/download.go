@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -156,6 +155,9 @@ func (f *Fetcher) attempt(ctx context.Context, from, name string, report func(Pr
 	if err != nil {
 		return finalError{err}
 	}
+	if u.Scheme == "file" && !f.Private {
+		return finalError{errLocalFile}
+	}
 	if u.Scheme == "file" {
 		return f.copyLocal(u.Path, file, report)
 	}
@@ -216,7 +218,7 @@ func (f *Fetcher) ask(ctx context.Context, from string, offset int64) (body io.R
 	if offset > 0 {
 		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	resp, err := cmp.Or(f.Client, &http.Client{}).Do(r)
+	resp, err := (&http.Client{Transport: f.guard().transport()}).Do(r)
 	if err != nil {
 		return nil, 0, 0, err
 	}

@@ -45,14 +45,25 @@ func (f *Fetcher) fetchCommit(ctx context.Context, program string, s release.Sou
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	lead, err := openRelay(ctx, f.guard())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lead.close() }()
+	protocols := "https:http"
+	if f.Private {
+		protocols += ":file"
+	} else if strings.HasPrefix(s.URL, "file:") {
+		return errLocalFile
+	}
 	git := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, program, append([]string{
 			"-C", dir, "-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null", "-c", "fetch.fsckObjects=true",
 		}, args...)...)
 		cmd.Env = append([]string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=https:http:file", "LC_ALL=C.UTF-8",
-		}, f.Environ...)
-		return runTail(ctx, cmd)
+			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=" + protocols, "LC_ALL=C.UTF-8",
+		}, append(f.Environ, lead.environ()...)...)
+		return lead.why(runTail(ctx, cmd))
 	}
 	format := "sha1"
 	if len(s.Digest) == 64 {
@@ -64,13 +75,13 @@ func (f *Fetcher) fetchCommit(ctx context.Context, program string, s release.Sou
 	report(Progress{What: "fetching commit " + s.Digest[:12]})
 	for failures := 1; ; failures++ {
 		err := git("fetch", "-q", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", s.URL, s.Digest)
-		if err != nil && ctx.Err() == nil { // a server need not give a commit by its name
+		if _, final := errors.AsType[finalError](err); err != nil && !final && ctx.Err() == nil { // a server need not give a commit by its name
 			err = git("fetch", "-q", "--no-recurse-submodules", "--", s.URL, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 		}
 		if err == nil {
 			break
 		}
-		if failures == 3 || ctx.Err() != nil {
+		if _, final := errors.AsType[finalError](err); final || failures == 3 || ctx.Err() != nil {
 			return err
 		}
 		report(Progress{What: "trying again: " + lastLine(err.Error())})

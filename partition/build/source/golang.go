@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/slapmesh/slapmesh/partition/release"
@@ -110,8 +111,33 @@ func (f *Fetcher) runGo(ctx context.Context, b box, dir, in string, network bool
 		env = append(env, "GOPROXY=off")
 	} else {
 		env = append(env, f.Environ...)
+		env = append(env, f.onlyProxies()...)
 	}
 	return b.run(ctx, command{dir: b.path(in), network: network, env: env, out: out, args: append([]string{"go"}, args...)})
+}
+
+// publicProxy is Go's own default, without asking whoever a module names.
+const publicProxy = "https://proxy.golang.org"
+
+// onlyProxies keeps go from asking the servers that modules are named after: a
+// profile says which those are, and go asks them by itself. The proxies are the
+// computer's owner's to name.
+func (f *Fetcher) onlyProxies() []string {
+	if f.Private {
+		return nil
+	}
+	proxies := publicProxy
+	for _, entry := range f.Environ {
+		if list, ok := strings.CutPrefix(entry, "GOPROXY="); ok {
+			proxies = list
+		}
+	}
+	kept := strings.FieldsFunc(proxies, func(r rune) bool { return r == ',' || r == '|' })
+	kept = slices.DeleteFunc(kept, func(name string) bool { return name == "direct" })
+	if len(kept) == 0 {
+		kept = []string{publicProxy}
+	}
+	return []string{"GOPROXY=" + strings.Join(kept, ","), "GONOPROXY=none", "GOPRIVATE=", "GOVCS=*:off"}
 }
 
 // goBox returns where go runs: this computer's own, or Debian's.

@@ -32,9 +32,7 @@ func (f *Fetcher) image(ctx context.Context, s release.Source, report func(Progr
 	}
 	options := []remote.Option{
 		remote.WithContext(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: f.Arch}), remote.WithUserAgent("slapmesh"),
-	}
-	if f.Client != nil && f.Client.Transport != nil {
-		options = append(options, remote.WithTransport(f.Client.Transport))
+		remote.WithTransport(f.guard().transport()),
 	}
 	report(Progress{What: "asking " + ref.RegistryStr()})
 	image, err := remote.Image(ref, options...) // it checks the digest

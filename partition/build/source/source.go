@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,11 +39,13 @@ type Fetcher struct {
 	// Tree returns the root of a tree with Debian packages, for tools that this
 	// computer does not have itself.
 	Tree func(ctx context.Context, packages ...string) (root string, err error)
-	// Client asks web servers. Default: one that follows few redirects.
-	Client *http.Client
+	// Private allows what only this computer can reach: addresses of its own
+	// network, and its files. See [PrivateError].
+	Private bool
 	// NPM is the registry that stands in for npm's own. Default: that one.
 	NPM string
-	// Environ is added to the environment of git and go.
+	// Environ is added to the environment of git and go. The proxies in it
+	// (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) are asked by the others as well.
 	Environ []string
 }
 

@@ -12,7 +12,7 @@ require (
 	github.com/hashicorp/go-hclog v1.6.3 // raft's logger interface
 	github.com/hashicorp/memberlist v0.7.0 // gossip: who is here
 	github.com/hashicorp/raft v1.8.0 // consensus
-	github.com/hashicorp/raft-boltdb/v2 v2.3.0 // raft's few stable values; 2.3.1 would need a replace
+	github.com/hashicorp/raft-boltdb/v2 v2.3.0 // logs of older versions; 2.3.1 would need a replace
 	github.com/hashicorp/raft-wal v0.4.1 // raft's log: one sync an append; 0.4.2 needs an older go-metrics than raft
 	github.com/huin/goupnp v1.3.1 // ports of home routers, by UPnP-IGD
 	github.com/jackc/pgx/v5 v5.12.0 // tests: a client of PostgreSQL
@@ -24,7 +24,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: what profiles declare is JSON Schema
 	github.com/tidwall/btree v1.8.2 // ordered tables that copy in constant time
 	github.com/urfave/cli/v2 v2.27.7 // flags of the command line
-	go.etcd.io/bbolt v1.5.0 // options of raft-boltdb's file
+	go.etcd.io/bbolt v1.5.0 // options and errors of such a log
 	go.starlark.net v0.0.0-20260908191801-89a6a09411d5 // profiles
 	go.uber.org/goleak v1.3.0 // tests: nothing runs on after Close
 	golang.org/x/mod v0.42.0 // the journal's Merkle tree (tlog) and signed checkpoints (note)

@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/segment"
-	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // ErrInUse is returned for a folder that another process holds open.
@@ -23,13 +21,14 @@ var ErrInUse = errors.New("in use by another process")
 const (
 	// lockTimeout is how long Open waits for a process that is just ending.
 	lockTimeout = 2 * time.Second
+	lockPause   = 20 * time.Millisecond
 
 	// segmentSize is how large a piece of the log is, in bytes. It is
 	// allocated whole, and given back whole.
 	segmentSize = 8 << 20
 
-	stableFile = "log.db"
-	logFolder  = "log"
+	logFolder = "log"
+	lockFile  = "lock"
 )
 
 // keyLast is the last entry that was there when the log was opened or closed.
@@ -39,10 +38,11 @@ const (
 var keyLast = []byte("Last")
 
 // files is a [Disk] on a file system: the entries in segments, each append one
-// write and one sync, and the few stable values in a raft-boltdb file.
+// write and one sync, and the few stable values in a file of their own.
 type files struct {
 	*wal.WAL
-	stable *boltdb.BoltStore
+	stable *stable
+	lock   *os.File
 }
 
 // Open opens the log in folder dir, which must exist, or makes an empty one.
@@ -55,15 +55,19 @@ func Open(dir string, opts Options) (*Store, error) {
 }
 
 func openFiles(dir string, opts Options) (_ *files, err error) {
-	stable, err := openStable(filepath.Join(dir, stableFile))
+	lock, err := lockFolder(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, stable.Close())
+			err = errors.Join(err, lock.Close())
 		}
 	}()
+	values, older, err := openStable(dir)
+	if err != nil {
+		return nil, err
+	}
 	folder := filepath.Join(dir, logFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
@@ -76,31 +80,40 @@ func openFiles(dir string, opts Options) (_ *files, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &files{entries, stable}
-	if err := adopt(f, stable); err != nil {
-		return nil, errors.Join(fmt.Errorf("move older entries: %w", err), entries.Close())
+	f := &files{entries, values, lock}
+	if older {
+		if err := adopt(f, dir); err != nil {
+			return nil, errors.Join(fmt.Errorf("move an older log: %w", err), entries.Close())
+		}
 	}
-	if err := errors.Join(f.complete(), f.noteLast()); err != nil {
+	if err := errors.Join(f.stable.noteMoved(), f.complete(), f.noteLast()); err != nil {
 		return nil, errors.Join(err, entries.Close())
 	}
 	return f, nil
 }
 
-// openStable opens what holds the stable values.
-func openStable(path string) (_ *boltdb.BoltStore, err error) {
-	defer recovered(&err)
-	stable, err := boltdb.New(boltdb.Options{Path: path, BoltOptions: &bbolt.Options{
-		Timeout:        lockTimeout,
-		NoFreelistSync: true,
-		FreelistType:   bbolt.FreelistMapType,
-	}})
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return nil, ErrInUse
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return nil, damaged("term and vote", err)
+// lockFolder keeps other processes out of dir for as long as what it returns
+// is open.
+func lockFolder(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	return stable, err
+	again := time.NewTicker(lockPause)
+	defer again.Stop()
+	for waited := time.Duration(0); ; waited += lockPause {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return lock, nil
+		case errors.Is(err, syscall.EINTR):
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return nil, errors.Join(fmt.Errorf("lock: %w", err), lock.Close())
+		case waited >= lockTimeout:
+			return nil, errors.Join(ErrInUse, lock.Close())
+		}
+		<-again.C
+	}
 }
 
 // openEntries opens what holds the entries.
@@ -120,8 +133,8 @@ func (f *files) complete() error {
 	if err != nil {
 		return err
 	}
-	had, err := f.stable.GetUint64(keyLast)
-	if err != nil && !errors.Is(err, boltdb.ErrKeyNotFound) {
+	had, err := f.GetUint64(keyLast)
+	if err != nil && !errors.Is(err, errNotFound) {
 		return err
 	}
 	if last < had {
@@ -134,46 +147,12 @@ func (f *files) complete() error {
 func (f *files) noteLast() error {
 	last, err := f.LastIndex()
 	if err == nil {
-		err = f.stable.SetUint64(keyLast, last)
+		err = f.SetUint64(keyLast, last)
 	}
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
-}
-
-// adoptBatch is how many entries move at a time.
-const adoptBatch = 256
-
-// adopt moves the entries that an older version kept beside the stable values.
-// It goes on where it was interrupted: they are forgotten last.
-func adopt(to *files, from *boltdb.BoltStore) error {
-	first, err := from.FirstIndex()
-	if err != nil || first == 0 {
-		return err
-	}
-	last, err := from.LastIndex()
-	if err != nil {
-		return err
-	}
-	have, err := to.LastIndex()
-	if err != nil {
-		return err
-	}
-	for next := max(first, have+1); next <= last; {
-		var batch []*raft.Log
-		for ; next <= last && len(batch) < adoptBatch; next++ {
-			l := new(raft.Log)
-			if err := from.GetLog(next, l); err != nil {
-				return fmt.Errorf("entry %d: %w", next, err)
-			}
-			batch = append(batch, l)
-		}
-		if err := to.StoreLogs(batch); err != nil {
-			return err
-		}
-	}
-	return from.DeleteRange(first, last)
 }
 
 // Set implements [raft.StableStore].
@@ -228,7 +207,7 @@ func (f *files) DeleteRange(low, high uint64) error {
 		if low <= first {
 			end = 0
 		}
-		if err := f.stable.SetUint64(keyLast, end); err != nil {
+		if err := f.SetUint64(keyLast, end); err != nil {
 			return err
 		}
 	}
@@ -237,5 +216,5 @@ func (f *files) DeleteRange(low, high uint64) error {
 
 // Close implements [Disk].
 func (f *files) Close() error {
-	return errors.Join(f.noteLast(), f.WAL.Close(), f.stable.Close())
+	return errors.Join(f.noteLast(), f.WAL.Close(), f.lock.Close())
 }

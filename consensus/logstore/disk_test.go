@@ -153,7 +153,7 @@ func TestOlderEntriesMove(t *testing.T) {
 			m.want[i] = fmt.Sprint("entry ", i)
 			logs = append(logs, &raft.Log{Index: i, Term: 1, Data: []byte(m.want[i])})
 		}
-		err = errors.Join(old.StoreLogs(logs), old.SetUint64([]byte("CurrentTerm"), 7), old.Close())
+		err = errors.Join(old.StoreLogs(logs), old.SetUint64([]byte("CurrentTerm"), 7), old.Set([]byte("LastVoteCand"), []byte("b#2")), old.Close())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,10 +169,29 @@ func TestOlderEntriesMove(t *testing.T) {
 			if term, err := s.GetUint64([]byte("CurrentTerm")); err != nil || term != 7 {
 				t.Errorf("term %d, %v", term, err)
 			}
+			if vote, err := s.Get([]byte("LastVoteCand")); err != nil || string(vote) != "b#2" {
+				t.Errorf("voted for %q, %v", vote, err)
+			}
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// TestOlderVersionsRefuse: an older version, which would know of no vote, does
+// not open what this one wrote.
+func TestOlderVersionsRefuse(t *testing.T) {
+	dir := t.TempDir()
+	s, err := logstore.Open(dir, logstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := boltdb.NewBoltStore(filepath.Join(dir, "log.db")); err == nil {
+		t.Error("an older version opens it")
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/slapmesh/slapmesh/ledger"
 	"github.com/slapmesh/slapmesh/partition/sandbox"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
@@ -100,7 +98,7 @@ func (l *logs) open(name string) error {
 		_ = l.file.Close()
 		l.file = nil
 	}
-	f, err := l.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	f, err := l.root.OpenFile(name, os.O_RDONLY|openPlain, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

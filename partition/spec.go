@@ -7,8 +7,6 @@ import (
 	"path"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/slapmesh/slapmesh/partition/release"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
@@ -54,7 +52,7 @@ func serviceOf(v release.Service, address netip.Addr) (supervisor.Service, error
 		StopGrace: v.StopGrace, Revision: v.Revision,
 	}
 	if v.StopSignal != "" {
-		n := unix.SignalNum(v.StopSignal)
+		n := signalNumber(v.StopSignal)
 		if n == 0 {
 			return service, fmt.Errorf("service %s: stop signal %q is not known", v.Name, v.StopSignal)
 		}

@@ -79,7 +79,7 @@ func (c Config) answer(ctx context.Context) error {
 	// Several peers of one computer hear the same port.
 	listen := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		return errors.Join(raw.Control(func(fd uintptr) {
-			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+			err = shareAddress(fd)
 		}), err)
 	}}
 	socket, err := listen.ListenPacket(ctx, "udp4", fmt.Sprintf("%s:%d", Group, Port))

@@ -1,3 +1,5 @@
+//go:build linux
+
 package confine
 
 import (
@@ -6,14 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// Files are what may be used of the file system. Paths that do not exist are
-// left out; what is below a path belongs to it.
-type Files struct {
-	List  []string // folders of which only the names may be read
-	Read  []string // and execute
-	Write []string // and read, and execute
-}
 
 // Thread confines the calling thread, for ever. The calling goroutine is
 // locked to it. What the kernel cannot do is left out and named in lacks.

@@ -9,14 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
-
 	"github.com/slapmesh/slapmesh/ledger"
+	"golang.org/x/sync/errgroup"
 )
 
 // Config says how usage is measured and for whom.
@@ -88,22 +85,13 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("meter: config: a negative bound")
 	}
 	if c.Monotonic == nil {
-		boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		boot, err := bootID()
 		if err != nil {
 			return c, fmt.Errorf("meter: which boot this is: %w", err)
 		}
-		c.Boot, c.Monotonic = strings.TrimSpace(string(boot)), sinceBoot
+		c.Boot, c.Monotonic = boot, sinceBoot
 	}
 	return c, nil
-}
-
-// sinceBoot returns how long the computer is up, asleep or not.
-func sinceBoot() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		panic("meter: clock_gettime: " + err.Error()) // no Linux that runs Go refuses it
-	}
-	return time.Duration(t.Nano())
 }
 
 // A Meter measures what the instances of this computer use. Its methods may
@@ -147,18 +135,18 @@ func New(cfg Config) (*Meter, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, refusedDir), 0o700); err != nil {
 		return nil, fmt.Errorf("meter: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(cfg.Dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	held, err := os.OpenFile(filepath.Join(cfg.Dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("meter: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("meter: %s is another meter's: %w", cfg.Dir, err), lock.Close())
+	if err := lock(held); err != nil {
+		return nil, errors.Join(fmt.Errorf("meter: %s is another meter's: %w", cfg.Dir, err), held.Close())
 	}
 	m, err := open(cfg, realDisk{cfg.Dir})
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, held.Close())
 	}
-	m.lock = lock
+	m.lock = held
 	return m, nil
 }
 

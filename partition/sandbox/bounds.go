@@ -1,3 +1,5 @@
+//go:build unix
+
 package sandbox
 
 import (
@@ -57,13 +59,4 @@ func (h *Host) ungroup(ctx context.Context, folder string) error {
 			return err
 		}
 	}
-}
-
-// physicalMemory returns the bytes that this computer has, or 0.
-func physicalMemory() int64 {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 0
-	}
-	return int64(info.Totalram) * int64(info.Unit)
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package sandbox
 
 import (
@@ -14,10 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// ImageFolder is where, in the folder of a partition, the image of its disk
-// is, if it has one of its own. Only the daemon sees it.
-const ImageFolder = "disk"
 
 // The smallest disk that a partition gets, in bytes, and the size of its
 // blocks.

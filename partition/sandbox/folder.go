@@ -1,3 +1,5 @@
+//go:build unix
+
 package sandbox
 
 import (
@@ -9,25 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 )
-
-// DataFolder is where, in the folder of a partition, an instance has its data.
-const DataFolder = "data"
-
-// The parts of a partition's folder. The partition sees data and run, and of
-// etc each file by itself; private is the daemon's alone.
-const (
-	dataDir    = DataFolder
-	runDir     = "run"
-	etcDir     = "etc"
-	privateDir = "private"
-)
-
-// Private is the part of a partition's folder that only the daemon sees: what
-// it must know about the partition is kept there, and goes with it.
-func Private(folder string) string { return filepath.Join(folder, privateDir) }
-
-// Run is the part of a partition's folder with socket and log.
-func Run(folder string) string { return filepath.Join(folder, runDir) }
 
 // makeFolder makes the folder's parts be. With a uid of its own, the
 // partition owns data and run and may pass through the folder, no more.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package sandbox
 
 import (
@@ -11,23 +13,6 @@ import (
 	"time"
 
 	"github.com/slapmesh/slapmesh/partition/limits"
-)
-
-// A Grade is how strong a partition's walls are.
-type Grade string
-
-// The grades, strongest first.
-const (
-	// GradeIsolated: namespaces, a network and a user of its own, and limits on cores,
-	// memory and processes that hold.
-	GradeIsolated Grade = "isolated"
-
-	// GradeSandbox: namespaces, but all partitions are the daemon's user, or
-	// share the computer's network, or one may use up what the others need.
-	GradeSandbox Grade = "sandbox"
-
-	// GradePlain: processes like any other of the user.
-	GradePlain Grade = "plain"
 )
 
 // detect finds the strongest grade by trying, and says why it is no stronger,

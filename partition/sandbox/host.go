@@ -1,3 +1,5 @@
+//go:build unix
+
 package sandbox
 
 import (
@@ -8,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,21 +23,6 @@ import (
 	"github.com/slapmesh/slapmesh/partition/limits"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
-
-// Config says how partitions are walled on this computer.
-type Config struct {
-	// Binary is the program that becomes the supervisor; its main calls
-	// [supervisor.Main]. Default: this program.
-	Binary string
-
-	// RunDir is where daemons of this computer share claims of users. Only
-	// root uses it. Default /run/slapd.
-	RunDir string
-
-	// Grade asks for weaker walls than the computer could give. Default: the
-	// strongest that work.
-	Grade Grade
-}
 
 // A Host is this computer as partitions need it.
 type Host struct {
@@ -52,24 +38,6 @@ type Host struct {
 	formatter   string // makes file systems; none if partitions cannot have disks of their own
 }
 
-// A Partition is one place for an instance.
-type Partition struct {
-	Folder string // the partition's own, made when it is not there
-	Tree   string // the release tree: the root file system inside
-
-	// Limits bound what runs there, as far as the computer can. Zero
-	// processes are [DefaultProcesses].
-	Limits limits.Limits
-
-	// Disk is the size of the partition's disk in bytes, as far as the
-	// computer can make one for it. Zero is as much as there is.
-	Disk int64
-}
-
-// DefaultProcesses is how many processes and threads a partition may have
-// when nothing else is said: enough for any server, and not for a fork bomb.
-const DefaultProcesses = 4096
-
 // share is the part of the computer's memory, in percent, that all partitions
 // may use together: the daemon must be able to answer when they are full.
 const share = 90
@@ -77,7 +45,7 @@ const share = 90
 // Open finds out what the computer grants.
 func Open(ctx context.Context, cfg Config) (*Host, error) {
 	// What a shell or service manager left open must not reach instances.
-	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	supervisor.KeepDescriptors()
 
 	h := &Host{binary: cfg.Binary, runDir: cmp.Or(cfg.RunDir, "/run/slapd")}
 	if h.binary == "" {
@@ -293,6 +261,9 @@ func pause(ctx context.Context, d time.Duration) error {
 // interpreter returns the dynamic linker that a program needs, or nothing.
 func interpreter(path string) (string, error) {
 	f, err := elf.Open(path)
+	if _, other := errors.AsType[*elf.FormatError](err); other {
+		return "", nil // a program of a system that has no walls
+	}
 	if err != nil {
 		return "", err
 	}

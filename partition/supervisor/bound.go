@@ -1,3 +1,5 @@
+//go:build unix
+
 package supervisor
 
 import (
@@ -26,7 +28,7 @@ func (o Options) bound() error {
 		if err := unix.Getrlimit(unix.RLIMIT_NPROC, &processes); err != nil {
 			return fmt.Errorf("limit processes: %w", err)
 		}
-		processes.Max = min(processes.Max, uint64(o.Processes))
+		processes.Max = min(processes.Max, number(processes.Max, o.Processes))
 		processes.Cur = processes.Max
 		set[unix.RLIMIT_NPROC] = processes
 	}
@@ -37,3 +39,6 @@ func (o Options) bound() error {
 	}
 	return nil
 }
+
+// number returns n in the type that the system has for such limits.
+func number[T int64 | uint64](_ T, n int64) T { return T(n) }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package supervisor
 
 import (
@@ -11,9 +13,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// errLate is what a check that takes too long says.
-var errLate = errors.New("no answer in time")
 
 // check asks all checks in turn, each within the timeout.
 func (h *inside) check(checks []Check, env []string, timeout time.Duration, done func(error)) {
@@ -90,17 +89,6 @@ func statusLine(line string) error {
 		return errors.New(rest)
 	}
 	return nil
-}
-
-// plain drops the addresses from a network error.
-func plain(err error) error {
-	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		return errLate
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
-	}
-	return err
 }
 
 func (h *inside) askExec(argv, env []string, timeout time.Duration) error {

@@ -7,13 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrNotRunning is the answer when no supervisor runs in a folder.
@@ -25,6 +20,9 @@ var ErrStopping = errors.New("supervisor is stopping")
 
 // ErrUnknownCall is the answer of a supervisor that is older than its caller.
 var ErrUnknownCall = errors.New("the partition's supervisor does not know the call: stop and start the instance")
+
+// SocketName is the supervisor's socket in its run folder.
+const SocketName = "s"
 
 // A Client speaks to the supervisor whose run folder it names. Each call has a
 // connection of its own; calls may be made at the same time.
@@ -139,11 +137,7 @@ func (c *Client) PID(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = conn.Close() }()
-	cred, err := peer(conn)
-	if err != nil {
-		return 0, err
-	}
-	return int(cred.Pid), nil
+	return c.owner(conn)
 }
 
 // once makes a call with one reply.
@@ -224,16 +218,16 @@ func (w *frameWriter) feed(stdin io.Reader) {
 }
 
 func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
-	dir, err := os.OpenFile(c.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	path, done, err := socketPath(c.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotRunning
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = dir.Close() }()
+	defer done()
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", socketPath(dir))
+	conn, err := d.DialContext(ctx, "unix", path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, ErrNotRunning
@@ -241,23 +235,4 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
 		return nil, fmt.Errorf("call supervisor: %w", plain(err))
 	}
 	return conn.(*net.UnixConn), nil
-}
-
-// socketPath names the socket by its open folder: a path of any length fits.
-func socketPath(dir *os.File) string {
-	return filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), SocketName)
-}
-
-// peer returns who is at the other end of conn.
-func peer(conn *net.UnixConn) (*unix.Ucred, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var cred *unix.Ucred
-	var credErr error
-	err = raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	return cred, errors.Join(err, credErr)
 }

@@ -8,6 +8,25 @@ import (
 	"os"
 )
 
+// A Network is what a supervisor keeps open between its partition's network
+// and others.
+type Network struct {
+	// Listening are the addresses inside that it listens at for the daemon:
+	// what connects there goes elsewhere.
+	Listening []string `cbor:"1,keyasint,omitempty"`
+
+	// Serving are the listeners outside that it was passed: what connects
+	// there comes in.
+	Serving []Entrance `cbor:"2,keyasint,omitempty"`
+}
+
+// An Entrance is a listener outside of the partition, whose connections the
+// supervisor brings to the same address inside.
+type Entrance struct {
+	From    string `cbor:"1,keyasint"` // where it listens: a name that the daemon gives
+	Address string `cbor:"2,keyasint"` // ADDRESS:PORT inside
+}
+
 // Dial connects to a service inside the partition. The connection is as good
 // as one that was made inside, and needs the supervisor no more.
 func (c *Client) Dial(ctx context.Context, to netip.AddrPort, udp bool) (net.Conn, error) {

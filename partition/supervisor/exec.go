@@ -1,8 +1,9 @@
+//go:build unix
+
 package supervisor
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -67,28 +68,6 @@ func feed(conn net.Conn, std *stdio) {
 			_ = std.in.Close()
 		default:
 			_, _ = std.in.Write(r.Data) // a command that does not read loses it, as in a shell
-		}
-	}
-}
-
-// A frameWriter lets several streams share a connection.
-type frameWriter struct {
-	mu   sync.Mutex
-	conn io.Writer
-}
-
-func (w *frameWriter) send(r reply) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return writeFrame(w.conn, r)
-}
-
-func (w *frameWriter) copy(s stream, from io.Reader) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 && w.send(reply{Stream: s, Data: buf[:n]}) != nil || err != nil {
-			return
 		}
 	}
 }

@@ -1,10 +1,9 @@
+//go:build unix
+
 package supervisor
 
 import (
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -29,28 +28,6 @@ func removed(f *os.File) bool {
 	return unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0
 }
 
-// waitForChange waits until the file's links may have changed, or d.
-func waitForChange(f *os.File, d time.Duration) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		await(nil, d)
-		return
-	}
-	events := os.NewFile(uintptr(fd), "inotify")
-	defer func() { _ = events.Close() }()
-	_, err = unix.InotifyAddWatch(fd, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), unix.IN_ATTRIB|unix.IN_DELETE_SELF)
-	if err != nil || removed(f) {
-		await(nil, min(d, time.Second))
-		return
-	}
-	heard := make(chan struct{})
-	go func() {
-		defer close(heard)
-		_, _ = events.Read(make([]byte, 4096))
-	}()
-	await(heard, d)
-}
-
 // killAll ends every process of the partition but this one.
 func killAll(r *reaper) {
 	for range 100 {
@@ -68,22 +45,4 @@ func killAll(r *reaper) {
 		await(nil, 5*time.Millisecond)
 		r.collect()
 	}
-}
-
-// descendants returns the living processes that descend from pid. Orphans
-// among them are ours, for we adopt them.
-func descendants(pid int) []int {
-	var all []int
-	tasks, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
-	for _, t := range tasks {
-		b, _ := os.ReadFile(t)
-		for field := range strings.FieldsSeq(string(b)) {
-			child, err := strconv.Atoi(field)
-			if err != nil {
-				continue
-			}
-			all = append(append(all, descendants(child)...), child)
-		}
-	}
-	return all
 }

@@ -1,15 +1,14 @@
+//go:build unix
+
 package supervisor
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"slices"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // lingering is how long the output of a command that has ended is waited for,
@@ -53,19 +52,6 @@ func (h *inside) start(c command, exited func(reason string)) (runner, error) {
 		exited(reason)
 	}()
 	return l.process, nil
-}
-
-// flush waits until all that was written in the data folder is on the disk.
-func (h *inside) flush() error {
-	d, err := os.Open(h.root)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	if err := unix.Syncfs(int(d.Fd())); err != nil {
-		return fmt.Errorf("write to disk: %w", err)
-	}
-	return nil
 }
 
 // A launched command is a process whose output is taken care of.
@@ -151,9 +137,9 @@ type pipe struct {
 
 // open makes the pipe; towards them if input is set, else towards us.
 func (p *pipe) open(input bool) error {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return os.NewSyscallError("pipe2", err)
+	fds, err := newPipe()
+	if err != nil {
+		return os.NewSyscallError("pipe", err)
 	}
 	ours, theirs := fds[0], fds[1]
 	if input {

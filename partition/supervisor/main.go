@@ -1,10 +1,11 @@
+//go:build unix
+
 package supervisor
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -19,40 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Verb is the first argument that makes a program which calls [Main] a
-// supervisor.
-const Verb = "supervise-partition"
-
 // lockName is the file in the run folder that one supervisor holds locked. It
 // goes with the folder: when it is removed, the supervisor ends.
 const lockName = "lock"
-
-// Options say where a supervisor runs.
-type Options struct {
-	Root string // the partition's data folder, where commands run
-	Run  string // the folder of socket, lock and log; only the supervisor's
-
-	// Ready is a descriptor that receives "ok" once calls are answered, or
-	// else why not. Negative means none.
-	Ready int
-
-	// Tree is the release tree, if it is not the root file system.
-	Tree string
-
-	// Processes bounds the processes and threads of the partition's user.
-	// Zero is no bound.
-	Processes int64
-}
-
-// Args returns the arguments, after the program's name, that start a
-// supervisor with o.
-func (o Options) Args() []string {
-	return []string{Verb, o.Root, o.Run, strconv.Itoa(o.Ready), o.Tree, strconv.FormatInt(o.Processes, 10)}
-}
-
-// Is says whether a program started with args (its name first) is to be a
-// supervisor and must call [Main], before anything else.
-func Is(args []string) bool { return len(args) > 1 && args[1] == Verb }
 
 // Main is a supervisor's life. It returns the exit status.
 //
@@ -105,10 +75,10 @@ func (o Options) ready(what string) {
 
 // supervise returns when the partition has been stopped, or is gone.
 func (o Options) supervise(ctx context.Context, clock func() time.Time) error {
-	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // what the daemon leaked stays with us
+	KeepDescriptors() // what the daemon leaked stays with us
 	ignoreSignals()
 	syscall.Umask(0o077)
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+	if err := adoptOrphans(); err != nil {
 		return fmt.Errorf("adopt orphans: %w", err)
 	}
 	if err := o.bound(); err != nil {
@@ -193,18 +163,28 @@ func (o Options) lock() (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock partition: supervised already: %w", err), f.Close())
 	}
+	// Where the kernel does not tell whose a socket is, this does.
+	if err := errors.Join(f.Truncate(0), say(f, strconv.Itoa(os.Getpid()))); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock partition: %w", err), f.Close())
+	}
 	return f, nil
+}
+
+// say writes one word.
+func say(f *os.File, word string) error {
+	_, err := f.WriteString(word)
+	return err
 }
 
 // listen opens the socket. The lock is held, so one that exists is dead.
 func listen(run string) (*net.UnixListener, error) {
-	dir, err := os.OpenFile(run, unix.O_PATH|unix.O_DIRECTORY, 0)
+	name, done, err := socketPath(run)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = dir.Close() }()
+	defer done()
 	_ = os.Remove(filepath.Join(run, SocketName))
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socketPath(dir), Net: "unix"})
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", plain(err))
 	}
@@ -216,17 +196,17 @@ func listen(run string) (*net.UnixListener, error) {
 // namespace is one that we supervise. Without a namespace of our own, the
 // user is all that can be checked.
 func outsiders(conn *net.UnixConn) error {
-	cred, err := peer(conn)
+	pid, uid, err := peer(conn)
 	if err != nil {
 		return err
 	}
 	if os.Getpid() == 1 {
-		if cred.Pid != 0 {
+		if pid != 0 {
 			return errors.New("refused: not for the partition's own processes")
 		}
 		return nil
 	}
-	if cred.Uid != 0 && int(cred.Uid) != os.Getuid() {
+	if uid != 0 && uid != os.Getuid() {
 		return errors.New("refused: another user's supervisor")
 	}
 	return nil

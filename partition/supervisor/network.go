@@ -1,3 +1,5 @@
+//go:build unix
+
 package supervisor
 
 import (
@@ -20,25 +22,6 @@ const (
 
 	dialTimeout = 10 * time.Second
 )
-
-// A Network is what a supervisor keeps open between its partition's network
-// and others.
-type Network struct {
-	// Listening are the addresses inside that it listens at for the daemon:
-	// what connects there goes elsewhere.
-	Listening []string `cbor:"1,keyasint,omitempty"`
-
-	// Serving are the listeners outside that it was passed: what connects
-	// there comes in.
-	Serving []Entrance `cbor:"2,keyasint,omitempty"`
-}
-
-// An Entrance is a listener outside of the partition, whose connections the
-// supervisor brings to the same address inside.
-type Entrance struct {
-	From    string `cbor:"1,keyasint"` // where it listens: a name that the daemon gives
-	Address string `cbor:"2,keyasint"` // ADDRESS:PORT inside
-}
 
 // A network keeps the listeners inside that a supervisor made, and those
 // outside that it was passed. Both outlive the daemon: connections between

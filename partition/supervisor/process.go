@@ -1,3 +1,5 @@
+//go:build unix
+
 package supervisor
 
 import (
@@ -11,9 +13,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // A reaper starts processes and collects every child, those too that were
@@ -101,6 +100,7 @@ func (r *reaper) collect() {
 			return
 		}
 		if p, ok := r.processes[pid]; ok {
+			endGroup(pid)
 			r.finish(p, status)
 		}
 	}
@@ -121,14 +121,6 @@ func (r *reaper) finish(p *process, status syscall.WaitStatus) {
 	p.status = status
 	delete(r.processes, p.id)
 	close(p.done)
-}
-
-// exited says whether the child has ended, and leaves it to be collected.
-func exited(pid int) bool {
-	var info [128]byte // a siginfo_t; its first field is zero if nobody has ended
-	_, _, errno := syscall.Syscall6(unix.SYS_WAITID, unix.P_PID, uintptr(pid),
-		uintptr(unsafe.Pointer(&info[0])), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, 0, 0)
-	return errno == 0 && info[0] != 0
 }
 
 func (p *process) pid() int { return p.id }

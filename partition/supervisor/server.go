@@ -1,3 +1,5 @@
+//go:build unix
+
 package supervisor
 
 import (
@@ -9,9 +11,6 @@ import (
 	"sync"
 	"time"
 )
-
-// SocketName is the supervisor's socket in its run folder.
-const SocketName = "s"
 
 // maxCalls bounds the calls under way at once.
 const maxCalls = 64
@@ -106,9 +105,6 @@ func (s *server) answer(conn *net.UnixConn) error {
 	}
 	return fmt.Errorf("call %q: %s (version %d)", r.Call, unknownCall, protocolVersion)
 }
-
-// unknownCall is what a supervisor says that is older than its caller.
-const unknownCall = "unknown to this supervisor"
 
 // dial passes a connection to a service inside out.
 func (s *server) dial(conn *net.UnixConn, r request) error {

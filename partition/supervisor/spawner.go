@@ -1,3 +1,5 @@
+//go:build unix
+
 package supervisor
 
 import (
@@ -5,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/slapmesh/slapmesh/partition/confine"
 )
@@ -23,7 +23,7 @@ func newSpawner(f confine.Files) (spawner, []string, error) {
 	var be func()
 	be = func() {
 		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() { // who looks at the process sees this thread: it stays free
+		if onFirstThread() { // who looks at the process sees this thread: it stays free
 			go be()
 			<-decided
 			runtime.UnlockOSThread()

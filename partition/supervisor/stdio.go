@@ -1,3 +1,5 @@
+//go:build unix
+
 package supervisor
 
 import (
@@ -8,12 +10,6 @@ import (
 
 	"github.com/creack/pty"
 )
-
-// A Size is that of a terminal, in characters. Zero is unknown.
-type Size struct {
-	Rows    uint16 `cbor:"1,keyasint"`
-	Columns uint16 `cbor:"2,keyasint"`
-}
 
 // A stdio is the three streams of a command, from outside.
 type stdio struct {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -134,6 +137,9 @@ func readFrame(r io.Reader, v any) error {
 	return nil
 }
 
+// unknownCall is what a supervisor says that is older than its caller.
+const unknownCall = "unknown to this supervisor"
+
 // failure turns a reply's error text back into an error.
 func (r reply) failure() error {
 	if r.Error == "" {
@@ -146,4 +152,46 @@ func (r reply) failure() error {
 		return fmt.Errorf("%w: %s", ErrUnknownCall, r.Error)
 	}
 	return errors.New(r.Error)
+}
+
+// A Size is that of a terminal, in characters. Zero is unknown.
+type Size struct {
+	Rows    uint16 `cbor:"1,keyasint"`
+	Columns uint16 `cbor:"2,keyasint"`
+}
+
+// A frameWriter lets several streams share a connection.
+type frameWriter struct {
+	mu   sync.Mutex
+	conn io.Writer
+}
+
+func (w *frameWriter) send(r reply) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return writeFrame(w.conn, r)
+}
+
+func (w *frameWriter) copy(s stream, from io.Reader) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 && w.send(reply{Stream: s, Data: buf[:n]}) != nil || err != nil {
+			return
+		}
+	}
+}
+
+// errLate is what a check that takes too long says.
+var errLate = errors.New("no answer in time")
+
+// plain drops the addresses from a network error.
+func plain(err error) error {
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		return errLate
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return err
 }

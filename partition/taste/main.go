@@ -10,8 +10,6 @@ import (
 	"os"
 	"runtime/debug"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/slapmesh/slapmesh/partition/release"
 )
 
@@ -23,8 +21,7 @@ func Is(args []string) bool { return len(args) > 1 && args[1] == Verb }
 // may not return: then the profile is not good.
 func Main() int {
 	debug.SetMemoryLimit(Memory / 2) // collect before the kernel has to refuse
-	limit := unix.Rlimit{Cur: Memory, Max: Memory}
-	if err := unix.Setrlimit(unix.RLIMIT_DATA, &limit); err != nil {
+	if err := bound(Memory); err != nil {
 		fmt.Fprintln(os.Stderr, "taste:", err)
 		return 1
 	}

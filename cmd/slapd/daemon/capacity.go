@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // A capacity is how large this computer is. What cannot be found out is 0.
@@ -23,10 +22,7 @@ func capacityOf(folder string) capacity {
 		c.memory = memoryTotal(f)
 		_ = f.Close() // was only read
 	}
-	var s syscall.Statfs_t
-	if syscall.Statfs(folder, &s) == nil {
-		c.disk = int64(s.Blocks) * s.Bsize
-	}
+	c.disk = diskSize(folder)
 	return c
 }
 

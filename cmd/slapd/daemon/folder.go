@@ -49,7 +49,7 @@ func (f *folder) acquire() error {
 	if err != nil {
 		return fmt.Errorf("state folder %s: %w; choose another with --dir", f.path, err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lockWhole(lock); err != nil {
 		holder := make([]byte, 32)
 		n, _ := lock.ReadAt(holder, 0)
 		_ = lock.Close()
@@ -125,7 +125,7 @@ type Settings struct {
 	// reach: addresses of its own network, and its files.
 	PrivateSources *bool `json:"private_sources,omitempty"`
 
-	// Partitions is how many instances the computer takes. Default 10.
+	// Partitions is how many instances the computer takes. Default 10, none on Windows.
 	Partitions *int `json:"partitions,omitempty"`
 
 	// Bandwidth is what the computer's line carries, in bits per second. Default
@@ -142,9 +142,8 @@ type Settings struct {
 
 // The defaults of Settings.
 const (
-	defaultListen     = ":7527"
-	defaultAPI        = "127.0.0.1:7528"
-	defaultPartitions = 10
+	defaultListen = ":7527"
+	defaultAPI    = "127.0.0.1:7528"
 )
 
 // merge returns s with what given names put in its place.

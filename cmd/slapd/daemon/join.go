@@ -251,12 +251,11 @@ func checkFolder(dir string, digest [32]byte) error {
 		return errors.Join(f.checkLayout(), f.checkMesh(digest), f.Close())
 	}
 	for at := dir; ; at = filepath.Dir(at) {
-		const write = 2
 		is, err := os.Stat(at)
 		if err == nil && !is.IsDir() {
 			err = syscall.ENOTDIR
 		} else if err == nil {
-			err = syscall.Access(at, write)
+			err = mayWrite(at)
 		}
 		switch {
 		case err == nil:

@@ -41,7 +41,7 @@ func (s *show) startPeer(name, dir string, args ...string) (*peer, error) {
 	cmd := exec.Command(s.opt.Binary, args...) //nolint:noctx // it is ended step by step, not by a context
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(append(os.Environ(), "SLAPD_TOKEN="), s.opt.Env...) // that of the user is another mesh's
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}                 // an interrupt of the demo is the demo's to handle
+	cmd.SysProcAttr = apart()                                            // an interrupt of the demo is the demo's to handle
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

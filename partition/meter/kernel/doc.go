@@ -7,6 +7,9 @@
 // come from the partition's network namespace, if it has one of its own, and
 // from whoever carries its connections.
 //
+// On other systems a Partition measures only what is stored, what is carried,
+// and what the profile counts.
+//
 // All partitions of a computer share one [Kernel], which reads the table of
 // processes once for all of them.
 package kernel

@@ -1,3 +1,5 @@
+//go:build linux
+
 package kernel
 
 import (
@@ -197,7 +199,7 @@ func (k *Kernel) readInto(t *table, pid int) error {
 
 // ended says whether an error means that a process has.
 func ended(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 // A proportion is the memory of a process, of which pages that it shares
@@ -226,7 +228,7 @@ func (k *Kernel) memory(p process) (uint64, error) {
 	}
 	data, err := os.ReadFile(k.path(strconv.Itoa(p.pid), "smaps_rollup"))
 	switch {
-	case errors.Is(err, unix.ESRCH) || err == nil && len(data) == 0:
+	case errors.Is(err, syscall.ESRCH) || err == nil && len(data) == 0:
 		return 0, nil // it ended, or is the kernel's own
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist):
 		return p.resident, nil

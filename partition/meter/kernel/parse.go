@@ -1,11 +1,11 @@
+//go:build linux
+
 package kernel
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
-	"math/bits"
 	"strconv"
 )
 
@@ -130,22 +130,4 @@ func parseDevices(data []byte) (uint64, error) {
 		return 0, errors.New("net/dev: no interfaces")
 	}
 	return sum, nil
-}
-
-// plus adds without wrapping round.
-func plus(a, b uint64) uint64 {
-	sum, carry := bits.Add64(a, b, 0)
-	if carry != 0 {
-		return math.MaxUint64
-	}
-	return sum
-}
-
-// times multiplies without wrapping round.
-func times(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a, b)
-	if hi != 0 {
-		return math.MaxUint64
-	}
-	return lo
 }

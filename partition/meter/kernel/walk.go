@@ -1,3 +1,5 @@
+//go:build unix
+
 package kernel
 
 import (
@@ -33,7 +35,7 @@ func diskUsage(ctx context.Context, folder string) (uint64, error) {
 	if err := unix.Fstat(fd, &status); err != nil {
 		return 0, errors.Join(fmt.Errorf("measure %s: %w", folder, err), unix.Close(fd))
 	}
-	w.device = status.Dev
+	w.device = uint64(status.Dev) //nolint:unconvert // the types differ between systems
 	w.count(status)
 	w.directory(os.NewFile(uintptr(fd), folder), 1)
 	if w.err != nil {
@@ -70,7 +72,7 @@ func (w *walk) done() bool {
 // holes.
 func (w *walk) count(status unix.Stat_t) {
 	w.files++
-	w.bytes = plus(w.bytes, times(uint64(max(0, status.Blocks)), 512))
+	w.bytes = plus(w.bytes, times(uint64(max(0, int64(status.Blocks))), 512)) //nolint:unconvert // the types differ between systems
 }
 
 // directory counts what is in an open directory, and closes it.
@@ -102,7 +104,7 @@ func (w *walk) file(dir *os.File, name string, depth int) {
 		return
 	}
 	isDir := status.Mode&unix.S_IFMT == unix.S_IFDIR
-	if status.Dev != w.device {
+	if uint64(status.Dev) != w.device { //nolint:unconvert // the types differ between systems
 		return
 	}
 	if !isDir && status.Nlink > 1 {

@@ -1,0 +1,8 @@
+package lan
+
+import "syscall"
+
+// shareAddress lets several sockets have the same address.
+func shareAddress(fd uintptr) error {
+	return syscall.SetsockoptInt(syscall.Handle(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+}

@@ -69,6 +69,9 @@ func Free(dir string) (size, files int64, err error) {
 	return int64(min(free, 1<<62)), 1 << 62, nil
 }
 
+// isMany tells whether a file has as many names as its file system allows.
+func isMany(err error) bool { return errors.Is(err, windows.ERROR_TOO_MANY_LINKS) }
+
 // mayCopy tells whether a refused hard link can be made good by a copy: the
 // files are on different file systems, or a file has too many names.
 func mayCopy(err error) bool {

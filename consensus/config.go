@@ -75,8 +75,7 @@ type Timing struct {
 	// majority. At most Heartbeat.
 	Lease time.Duration
 
-	// Pace is the least time between two heartbeats to one peer; to it comes
-	// what raft waits by itself, a tenth to a fifth of Heartbeat. Lower
+	// Pace and an eighth of Heartbeat are the time between two heartbeats. Lower
 	// bears more lost messages, higher leaves an idle computer asleep.
 	Pace time.Duration
 

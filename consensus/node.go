@@ -135,6 +135,7 @@ func (n *Node) start(dir string, m Machine, logger *raftLog) error {
 		log:       logs.GetLog,
 		self:      raft.RPCHeader{ProtocolVersion: conf.ProtocolVersion, ID: []byte(n.id), Addr: []byte(n.id)},
 		busy:      n.queue.busy,
+		begun:     time.Now(), //nolint:forbidigo // compared with time.Since only
 		closed:    n.closed,
 		ready:     make(chan struct{}),
 		followers: map[raft.ServerID]*follower{},

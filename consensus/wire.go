@@ -45,6 +45,7 @@ type wire struct {
 	busy   func() bool // more entries are on their way
 	closed <-chan struct{}
 	ready  chan struct{}
+	begun  time.Time // heartbeats go out at multiples after it
 	raft   *raft.Raft
 
 	verifying atomic.Int32  // when positive, heartbeats do not wait
@@ -125,12 +126,14 @@ func isHeartbeat(a *raft.AppendEntriesRequest) bool {
 	return len(a.Entries) == 0 && a.PrevLogEntry == 0 && a.LeaderCommitIndex == 0
 }
 
-// pause spaces out heartbeats.
+// pause spaces out heartbeats, and has those to all followers go out at the
+// same moments, so that an idle computer wakes up once for all of them.
 func (w *wire) pause(f *follower) {
 	if w.timing.Pace == 0 || w.verifying.Load() > 0 {
 		return
 	}
-	timer := time.NewTimer(w.timing.Pace)
+	every := w.timing.Pace + w.timing.Heartbeat/8
+	timer := time.NewTimer(every - time.Since(w.begun)%every)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

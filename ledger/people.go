@@ -27,6 +27,9 @@ type Found struct {
 
 	// Secret hides what the journal does not tell: 32 random bytes.
 	Secret []byte `cbor:"23,keyasint,omitempty"`
+
+	// Ask lets strangers ask to join from the beginning: see [SetAdmission].
+	Ask bool `cbor:"190,keyasint,omitempty"`
 }
 
 // Kind returns "found".
@@ -54,6 +57,9 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 	if c.founding() > CurrentRules {
 		return nil, refuse(ErrInvalid, "found %s: rules %d, and %d are known", c.Name, c.Rules, CurrentRules)
 	}
+	if c.Ask && (c.Open || c.founding() < RulesOfGroups) {
+		return nil, refuse(ErrInvalid, "found %s: in an open mesh nobody asks to join", c.Name)
+	}
 	if err := checkSecret(c.founding(), c.Secret); err != nil {
 		return nil, err
 	}
@@ -62,7 +68,7 @@ func (c Found) decide(s *State, x Context) ([]Event, error) {
 	}
 	return []Event{Founded{
 		Mesh{
-			Name: c.Name, ID: c.ID, Epoch: 1, Open: c.Open, Rules: c.founding(),
+			Name: c.Name, ID: c.ID, Epoch: 1, Open: c.Open, Ask: c.Ask, Rules: c.founding(),
 			Operator: c.Account, LastSeat: 1, Created: x.At, FirstAddress: c.FirstAddress % addresses,
 		},
 		Account{Name: c.Account, Operator: true, Created: x.At},

@@ -15,7 +15,7 @@ import (
 func randomCommand(r *rand.Rand, w *world, step int) (Principal, Command) {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	if step == 0 {
-		return System(), Found{"home", "m", r.IntN(2) == 0, "ann", "p1", "attic", publicKeyOf("p1"), 0, CurrentRules, testSecret}
+		return System(), Found{"home", "m", r.IntN(2) == 0, "ann", "p1", "attic", publicKeyOf("p1"), 0, CurrentRules, testSecret, false}
 	}
 	peer := PeerID(pick("p1", "p1", "p2", "p3", "p4", "p5", "p6"))
 	if members := slices.Collect(w.Peers()); r.IntN(5) > 0 {

@@ -222,7 +222,7 @@ func digestOfToken(id string) []byte { return fmt.Appendf(nil, "%-32.32s", id) }
 func (w *world) parseMembers(verb string, a []string, values map[string]string) Command {
 	switch verb {
 	case "found": // NAME ACCOUNT PEER [open]
-		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0, CurrentRules, testSecret}
+		return Found{a[0], "id-" + a[0], a[3] == "open", AccountName(a[1]), PeerID(a[2]), "peer " + a[2], publicKeyOf(a[2]), 0, CurrentRules, testSecret, a[3] == "ask"}
 	case "token": // ID ROLE ACCOUNT [USES] [scopes=read,money] [project=P]
 		c := CreateToken{ID: TokenID(a[0]), Digest: digestOfToken(a[0]), Role: Role(a[1]), Uses: w.number(cmp.Or(a[3], "1")), Expires: w.at.Add(time.Hour)}
 		c.Account, c.Project = AccountName(a[2]), AccountName(values["project"])

@@ -150,8 +150,10 @@ type joinReply struct {
 // check holds a request to its bounds.
 func (r joinRequest) check() error {
 	switch {
-	case r.Format != joinFormat && r.Format != inspectFormat:
-		return Refuse(fmt.Sprintf("join format %d is not known here (this peer speaks %d): use the same version of slapd", r.Format, joinFormat))
+	case r.Format > inspectFormat:
+		return Refuse(fmt.Sprintf("version too new: it asks in format %d, the peer reads up to %d: upgrade slapd there, or join through another peer", r.Format, inspectFormat))
+	case r.Format < joinFormat:
+		return Refuse(fmt.Sprintf("version too old: it asks in format %d, the peer reads from %d on: upgrade slapd here", r.Format, joinFormat))
 	case len(r.Nonce) != 0 && len(r.Nonce) != knockNonceSize:
 		return Refuse("the nonce has a wrong length")
 	case r.Returning && (len(r.Secret) != 0 || r.Format != joinFormat):

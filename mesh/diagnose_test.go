@@ -150,7 +150,7 @@ func TestExamineFailures(t *testing.T) {
 			want: []string{"no answer within 300ms", "is slapd running there", "nft add rule inet filter input udp dport", "ufw allow"},
 		},
 		{name: "something else answers", address: echoPort(t), change: func(j *mesh.JoinConfig) { j.Timeout = time.Second }, want: []string{"it does not speak QUIC", "check the port"}},
-		{name: "another QUIC", address: webPort(t), want: []string{"speaks QUIC, but it is not slapd"}},
+		{name: "another QUIC", address: webPort(t), want: []string{"speaks QUIC", "it is not slapd", "too old or too new", "upgrade slapd"}},
 		{name: "another mesh", address: foreign, want: []string{"of another mesh than the token", "ask for a token of this mesh"}},
 		{name: "wrong name", address: "no-such-host.invalid:7527", want: []string{"no such host: check the name"}},
 		{name: "no port", address: "127.0.0.1", want: []string{"write HOST:PORT"}},

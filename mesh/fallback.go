@@ -261,7 +261,7 @@ func overTCP(ctx context.Context, c JoinConfig, digest [32]byte, to netip.AddrPo
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := dialTLS(ctx, []string{to.String()}, func() *tls.Config { return doorConfig(own, digest, func(*x509.Certificate) {}) })
+	conn, err := dialTLS(ctx, []string{to.String()}, func() *tls.Config { return doorConfig(own, digest, c.Known, func(*x509.Certificate) {}) })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -30,10 +30,14 @@ type JoinConfig struct {
 	// Token admits to a private mesh, Fingerprint names an open one.
 	Token       *Token
 	Fingerprint *Fingerprint
-	Name        string
-	Role        string   // wished for; the token decides
-	Addresses   []string // where others should reach this peer, if it knows
-	Clock       func() time.Time
+	// Known is the digest of the CA that this peer was a member under before,
+	// if it was: the mesh must be of the same line, or the error matches
+	// ErrOtherMesh.
+	Known     *[32]byte
+	Name      string
+	Role      string   // wished for; the token decides
+	Addresses []string // where others should reach this peer, if it knows
+	Clock     func() time.Time
 	// Timeout bounds how long the peer may keep silent. Default 10 s.
 	Timeout time.Duration
 
@@ -143,7 +147,7 @@ func knock(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transport
 // knockAt connects to one address.
 func knockAt(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transport, own tls.Certificate, to *net.UDPAddr) (*x509.Certificate, *quic.Conn, error) {
 	var ca *x509.Certificate
-	config := doorConfig(own, digest, func(c *x509.Certificate) { ca = c })
+	config := doorConfig(own, digest, c.Known, func(c *x509.Certificate) { ca = c })
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	conn, err := t.Dial(ctx, to, config, &quic.Config{
@@ -155,8 +159,8 @@ func knockAt(ctx context.Context, c JoinConfig, digest [32]byte, t *quic.Transpo
 }
 
 // doorConfig is for connections to a door. Found is told the mesh's CA, once
-// the peer showed that it is the one that the digest names.
-func doorConfig(own tls.Certificate, digest [32]byte, found func(ca *x509.Certificate)) *tls.Config {
+// the peer showed that it is the one that the digest names, and of the line of a known one, if any.
+func doorConfig(own tls.Certificate, digest [32]byte, known *[32]byte, found func(ca *x509.Certificate)) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         []string{alpnJoin},
@@ -164,7 +168,7 @@ func doorConfig(own tls.Certificate, digest [32]byte, found func(ca *x509.Certif
 		InsecureSkipVerify: true, // VerifyConnection checks against the digest
 		Certificates:       []tls.Certificate{own},
 		VerifyConnection: func(s tls.ConnectionState) error {
-			ca, err := checkDoor(s, digest)
+			ca, err := checkDoor(s, digest, known)
 			if err == nil {
 				found(ca)
 			}
@@ -176,7 +180,7 @@ func doorConfig(own tls.Certificate, digest [32]byte, found func(ca *x509.Certif
 // checkDoor checks the chain that a peer shows to who joins: the CA must be
 // the one we look for, or follow it. Dates are not looked at, for our clock may be wrong,
 // which is told in clear later.
-func checkDoor(s tls.ConnectionState, digest [32]byte) (*x509.Certificate, error) {
+func checkDoor(s tls.ConnectionState, digest [32]byte, known *[32]byte) (*x509.Certificate, error) {
 	if len(s.PeerCertificates) == 0 {
 		return nil, errors.New("the peer does not show its mesh")
 	}
@@ -184,6 +188,11 @@ func checkDoor(s tls.ConnectionState, digest [32]byte) (*x509.Certificate, error
 	ca, err := descends(s.PeerCertificates[1:], digest)
 	if err != nil {
 		return nil, err
+	}
+	if known != nil {
+		if _, err := descends(s.PeerCertificates[1:], *known); err != nil {
+			return nil, ErrOtherMesh
+		}
 	}
 	_, err = checkPeer(leaf, ca, leaf.NotBefore)
 	return ca, err
@@ -212,8 +221,11 @@ func ask(ctx context.Context, c JoinConfig, conn *quic.Conn) (joinReply, error) 
 	if err := frame.Read(stream, joinReplyMax, &reply); err != nil {
 		return reply, err
 	}
-	if reply.Format != joinFormat {
-		return reply, fmt.Errorf("the peer answers in format %d, this slapd reads %d: use the same version", reply.Format, joinFormat)
+	switch {
+	case reply.Format > joinFormat:
+		return reply, fmt.Errorf("version too old: the peer answers in format %d, this slapd reads %d: upgrade slapd here", reply.Format, joinFormat)
+	case reply.Format < joinFormat:
+		return reply, fmt.Errorf("version too new: the peer answers in format %d, this slapd reads %d: upgrade slapd there, or join through another peer", reply.Format, joinFormat)
 	}
 	return reply, nil
 }
@@ -236,7 +248,7 @@ func explain(err error, c JoinConfig) error {
 	switch {
 	case errors.Is(err, ErrRefused):
 		return fmt.Errorf("%w: %w", ErrRefused, err)
-	case rank(err) < 9:
+	case errors.Is(err, ErrOtherMesh), rank(err) < 9:
 		return err // it says what to do already
 	case errors.As(err, &lookup):
 		return fmt.Errorf("no such host: check the name: %w", err)

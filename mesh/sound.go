@@ -110,10 +110,12 @@ func explainTry(err error, heard echo, a netip.AddrPort, c JoinConfig) error {
 	open := fmt.Sprintf("there, one of: nft add rule inet filter input udp dport %d accept; ufw allow %d/udp; firewall-cmd --add-port=%d/udp", port, port, port)
 	failed, handshook := errors.AsType[*quic.TransportError](err)
 	switch {
+	case errors.Is(err, ErrOtherMesh):
+		return &tryError{0, "this peer was a member of another mesh than the token or fingerprint is of", err}
 	case errors.Is(err, errOtherCA):
 		return &tryError{0, "the peer there is of another mesh than the token or fingerprint: check the address, or ask for a token of this mesh", err}
 	case handshook && failed.Remote && failed.ErrorCode == noALPN:
-		return &tryError{2, "something there speaks QUIC, but it is not slapd: check address and port", err}
+		return &tryError{2, "something there speaks QUIC, but not as this slapd does: it is not slapd (check address and port), or its version is too old or too new (upgrade slapd, here or there)", err}
 	case handshook && failed.Remote && failed.ErrorCode.IsCryptoError():
 		return &tryError{0, "the peer there is of another mesh than the token or fingerprint (or is not slapd): check the address, or ask for a token of this mesh", err}
 	case heard == echoOther:

@@ -25,7 +25,7 @@ func (p peer) Init(ctx context.Context, opt command.InitOptions) error {
 	if err != nil {
 		return err
 	}
-	err = daemon.Found(cfg, daemon.FoundOptions{Settings: settingsOf(opt.RunOptions), Mesh: opt.Mesh, Open: opt.Open})
+	err = daemon.Found(cfg, daemon.FoundOptions{Settings: settingsOf(opt.RunOptions), Mesh: opt.Mesh, Open: opt.Open, Ask: opt.Approve})
 	if err != nil || opt.EnrollOnly {
 		return err
 	}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,8 +73,15 @@ func (s *sim) start(least int) *simPeer {
 	return p
 }
 
-// enter joins through up to five others.
+// enter joins through up to five others, again and again until it is not alone,
+// as a peer does.
 func (p *simPeer) enter(n int) {
+	for p.tryToEnter(n); p.sees() == 1 && p.life.Err() == nil; p.tryToEnter(n) {
+		time.Sleep(10 * time.Second)
+	}
+}
+
+func (p *simPeer) tryToEnter(n int) {
 	var seeds []string
 	for range min(5, n) {
 		p.luck.Lock()
@@ -286,6 +295,22 @@ func (t *simTransport) DialAddressTimeout(a memberlist.Address, _ time.Duration)
 	return here, nil
 }
 
+// views counts how many see how many, and in which tier they are.
+func (s *sim) views() string {
+	views := map[string]int{}
+	for _, p := range s.peers {
+		if !p.down.Load() {
+			holders, attached := p.tiers.Attached()
+			views[fmt.Sprintf("see %d, attached %v to %d", p.sees(), attached, holders)]++
+		}
+	}
+	var lines []string
+	for _, v := range slices.Sorted(maps.Keys(views)) {
+		lines = append(lines, fmt.Sprintf("%d %s", views[v], v))
+	}
+	return strings.Join(lines[:min(len(lines), 20)], "; ")
+}
+
 // until waits until all peers that are up see so many, and says how long that
 // took.
 func (s *sim) until(n int, limit time.Duration) time.Duration {
@@ -301,7 +326,7 @@ func (s *sim) until(n int, limit time.Duration) time.Duration {
 		case behind == 0:
 			return took
 		case took > limit:
-			s.t.Fatalf("%d peers do not see %d after %v", behind, n, took)
+			s.t.Fatalf("%d peers do not see %d after %v: %s", behind, n, took, s.views())
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

@@ -83,6 +83,10 @@ type InitOptions struct {
 	// Open lets everybody join who knows the fingerprint.
 	Open bool
 
+	// Approve lets everybody ask to join who knows the fingerprint, and wait for
+	// an operator.
+	Approve bool
+
 	// EnrollOnly founds and does not run. Ready is not called.
 	EnrollOnly bool
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,21 +111,25 @@ func TestReadInvitation(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := invited(join); got[0] != tc.digest {
+			got := join.Fingerprint
+			if join.Token != nil {
+				got = (*mesh.Fingerprint)(&join.Token.CADigest)
+			}
+			if got[0] != tc.digest {
 				t.Errorf("invited by %x", got)
 			}
 		})
 	}
 }
 
-func TestCheckMesh(t *testing.T) {
+func TestKnownCA(t *testing.T) {
 	f, err := openFolder(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // the test is over
-	if err := errors.Join(f.checkMesh([32]byte{1}), f.checkEmpty()); err != nil {
-		t.Errorf("a new folder: %v", err)
+	if known, err := f.knownCA(); known != nil || err != nil || f.checkEmpty() != nil {
+		t.Errorf("a new folder: %v, %v", known, err)
 	}
 	ca, err := mesh.NewCA("home", rand.Reader, time.Now())
 	if err != nil {
@@ -141,10 +146,10 @@ func TestCheckMesh(t *testing.T) {
 	if err := (mesh.Credentials{CertificateDER: certificate, CADER: ca.CertificateDER(), MeshName: "home"}).Save(f.path); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.checkMesh(ca.Digest()); err != nil {
-		t.Errorf("the folder's own mesh: %v", err)
+	if known, err := f.knownCA(); err != nil || *known != ca.Digest() {
+		t.Errorf("the folder's own mesh: %v, %v", known, err)
 	}
-	err = f.checkMesh([32]byte{1})
+	err = f.otherMesh(fmt.Errorf("join: %w", mesh.ErrOtherMesh))
 	says(t, err, "", "belongs to mesh home", "--dir")
 	if !errors.Is(err, mesh.ErrOtherMesh) {
 		t.Errorf("%v does not match mesh.ErrOtherMesh", err)
@@ -153,7 +158,7 @@ func TestCheckMesh(t *testing.T) {
 	if err := os.WriteFile(f.file("credentials.json"), []byte(`{"format": 99}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.checkMesh(ca.Digest()); err == nil || !strings.Contains(err.Error(), "upgrade") {
+	if _, err := f.knownCA(); err == nil || !strings.Contains(err.Error(), "upgrade") {
 		t.Errorf("credentials of a newer slapd: %v", err)
 	}
 }

@@ -47,7 +47,7 @@ func (d *Daemon) foundMesh(ctx context.Context, plan founding) error {
 	}
 	c := ledger.Found{
 		Rules: ledger.CurrentRules, Secret: drawSecret(),
-		Name: plan.Name, ID: d.mesh.ID(), Open: plan.Open, Account: plan.Account,
+		Name: plan.Name, ID: d.mesh.ID(), Open: plan.Open, Ask: plan.Ask, Account: plan.Account,
 		Peer: ledger.PeerID(d.mesh.Self()), PeerName: d.settings.Name, PublicKey: identity.PublicKey(), FirstAddress: plan.FirstAddress,
 	}
 	tick := time.NewTicker(10 * time.Millisecond)

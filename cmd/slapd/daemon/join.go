@@ -62,7 +62,11 @@ func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult,
 		opt.Told = func(protocol.JoinReport) {}
 	}
 	if opt.Check {
-		if err := checkFolder(cfg.Dir, invited(join)); err != nil {
+		f := &folder{path: cfg.Dir}
+		if err := checkFolder(cfg.Dir); err != nil {
+			return nil, err
+		}
+		if join.Known, err = f.knownCA(); err != nil {
 			return nil, err
 		}
 		if join.Identity, err = mesh.NewIdentity(rand.Reader); err != nil {
@@ -70,14 +74,14 @@ func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult,
 		}
 		join.Name = opt.withDefaults().Name
 		_, err := examine(ctx, &join, opt)
-		return nil, err
+		return nil, f.otherMesh(err)
 	}
 	f, err := openFolder(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := f.checkMesh(invited(join)); err != nil {
+	if join.Known, err = f.knownCA(); err != nil {
 		return nil, err
 	}
 	if opt.Settings, err = f.remember(opt.Settings); err != nil {
@@ -89,7 +93,7 @@ func Join(ctx context.Context, cfg Config, opt JoinOptions) (_ *mesh.JoinResult,
 	}
 	report, err := examine(ctx, &join, opt)
 	if err != nil {
-		return nil, err
+		return nil, f.otherMesh(err)
 	}
 	result, err := await(ctx, join, opt.Waits)
 	if err != nil {
@@ -237,8 +241,8 @@ func joinReport(d *mesh.Diagnosis, err error) protocol.JoinReport {
 }
 
 // checkFolder says whether a folder could become, or is, the state folder of a
-// peer of that mesh, and changes nothing there.
-func checkFolder(dir string, digest [32]byte) error {
+// peer, and changes nothing there.
+func checkFolder(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return fmt.Errorf("state folder: %w", err)
@@ -248,7 +252,7 @@ func checkFolder(dir string, digest [32]byte) error {
 		if err := f.acquire(); err != nil {
 			return err
 		}
-		return errors.Join(f.checkLayout(), f.checkMesh(digest), f.Close())
+		return errors.Join(f.checkLayout(), f.Close())
 	}
 	for at := dir; ; at = filepath.Dir(at) {
 		is, err := os.Stat(at)
@@ -284,25 +288,27 @@ func readInvitation(join *mesh.JoinConfig, address, token string) (err error) {
 	return nil
 }
 
-// invited returns the digest of the CA that the invitation names.
-func invited(join mesh.JoinConfig) [32]byte {
-	if join.Token != nil {
-		return join.Token.CADigest
-	}
-	return *join.Fingerprint
-}
-
-// checkMesh refuses a folder that belongs to another mesh.
-func (f *folder) checkMesh(digest [32]byte) error {
+// knownCA is the digest of the CA of the mesh that a folder belongs to, or nil.
+func (f *folder) knownCA() (*[32]byte, error) {
 	c, err := mesh.LoadCredentials(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil //nolint:nilnil // it belongs to none
 	}
 	if err != nil {
+		return nil, err
+	}
+	digest, err := c.CADigest()
+	return &digest, err
+}
+
+// otherMesh says whose folder it is where a mesh is not that.
+func (f *folder) otherMesh(err error) error {
+	if !errors.Is(err, mesh.ErrOtherMesh) {
 		return err
 	}
-	if own, err := c.CADigest(); err != nil || own == digest {
-		return err
+	c, loadErr := mesh.LoadCredentials(f.path)
+	if loadErr != nil {
+		return errors.Join(err, loadErr)
 	}
 	return fmt.Errorf("state folder %s: belongs to mesh %s (%s), the invitation is to another: choose another folder with --dir: %w", f.path, c.MeshName, c.MeshID(), mesh.ErrOtherMesh)
 }

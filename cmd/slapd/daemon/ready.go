@@ -24,7 +24,7 @@ type Up struct {
 
 // Ready returns when the peer has its part in the mesh: it has read the
 // ledger and something can be decided. With invite it makes a token for the
-// next computer, where the mesh wants one.
+// next computer, where the mesh wants one: not where one may ask to join.
 func (d *Daemon) Ready(ctx context.Context, invite bool) (Up, error) {
 	s := &service{d, caller{principal: ledger.AsPeer(ledger.PeerID(d.mesh.Self()))}}
 	up := Up{Socket: d.folder.file("slapd.sock")}
@@ -42,8 +42,9 @@ func (d *Daemon) Ready(ctx context.Context, invite bool) (Up, error) {
 		case <-tick.C:
 		}
 	}
+	m, _ := d.books.View().Mesh()
 	switch {
-	case up.Status.Open:
+	case m.Open, m.Ask && invite:
 		up.Join = d.askLine()
 	case invite:
 		token, err := s.CreateToken(ctx, protocol.TokenInput{})

@@ -147,6 +147,13 @@ func TestRotateCA(t *testing.T) {
 
 		time.Sleep(2 * time.Hour)
 		intruders("after it")
+		// Who was off since before the rotation may also be invited anew, in its old folder; to
+		// another mesh it may not.
+		h := w.found(FoundOptions{Mesh: "other"}, 0)
+		says(t, f.join(h, h.token(protocol.TokenInput{Role: protocol.RoleComputer})), "", "belongs to mesh home", "the invitation is to another", "--dir")
+		if err := f.join(b, a.token(protocol.TokenInput{Role: protocol.RoleComputer})); err != nil {
+			t.Error(err)
+		}
 		_, err = a.bearer(bearer).Instances(ctx, protocol.InstanceQuery{})
 		says(t, err, protocol.ErrUnauthorized, "was replaced", "token create")
 		late := w.newPeer(2)

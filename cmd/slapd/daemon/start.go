@@ -17,6 +17,7 @@ import (
 type founding struct {
 	Name    string             `json:"name"`
 	Open    bool               `json:"open,omitempty"`
+	Ask     bool               `json:"ask,omitempty"`
 	Account ledger.AccountName `json:"account"`
 
 	// FirstAddress is where the mesh begins to give out addresses.
@@ -32,6 +33,9 @@ type FoundOptions struct {
 
 	// Open lets strangers join without a token.
 	Open bool
+
+	// Ask lets strangers ask to join, who wait for an operator. It excludes Open.
+	Ask bool
 
 	// Account is the operator's. Default "operator".
 	Account string
@@ -56,7 +60,7 @@ func Found(cfg Config, opt FoundOptions) (err error) {
 	if _, err := rand.Read(draw[:]); err != nil {
 		return fmt.Errorf("found a mesh: %w", err)
 	}
-	plan := founding{opt.Mesh, opt.Open, ledger.AccountName(opt.Account), binary.BigEndian.Uint32(draw[:])}
+	plan := founding{opt.Mesh, opt.Open, opt.Ask, ledger.AccountName(opt.Account), binary.BigEndian.Uint32(draw[:])}
 	if plan.Name == "" {
 		plan.Name = settings.Name
 	}

@@ -10,7 +10,7 @@ nat:    ; SLAPMESH_NAT=all go test -run 'TestNAT$$' -v -timeout 20m ./mesh
 bench:  build ; .ci/bench/run
 scale:  build ; .ci/bench/run -only scale -peers $(or $(PEERS),30)
 faults: ; FAULTS=all go test -run TestFaults -v ./partition/store
-growth: ; SIM_PEERS=30,100,300,1000 go test -timeout 20m -run TestGrowth -v ./mesh/tiers
+growth: ; SIM_PEERS=$${SIM_PEERS:-30,100,300,1000} go test -timeout 40m -run TestGrowth -v ./mesh/tiers
 homes:  ; HOMES_MINUTES=30 go test -timeout 20m -run TestMostlyHomes -v ./mesh
 fmt:    ; go tool -modfile=.ci/tools.mod gofumpt -w . && go mod tidy
 golden: ; GOLDEN=write go test ./...

@@ -15,3 +15,6 @@ func Complaint(args []string, err error) string {
 	conclude(context.Background(), &Config{Err: &out}, line, err)
 	return out.String()
 }
+
+// FirstMembers are those that people are shown unasked.
+var FirstMembers = firstMembers

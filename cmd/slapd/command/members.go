@@ -7,13 +7,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/slapmesh/slapmesh/protocol"
 )
 
 func membersVerb() *verb {
 	return &verb{
 		name: "members", brief: "the peers of the mesh; let them in, give them roles, revoke them",
-		examples: []string{"slapd members", "slapd members role PEER voter", "slapd members remove PEER"},
+		about: "At most 500 are shown, those first that are not alive; --all shows all, as --json does.",
+		options: func() []cli.Flag {
+			return []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "show all, however many"}}
+		},
+		examples: []string{"slapd members", "slapd members --all", "slapd members role PEER voter", "slapd members remove PEER"},
 		run: func(ctx context.Context, i *invocation) error {
 			service, err := i.service()
 			if err != nil {
@@ -29,11 +35,31 @@ func membersVerb() *verb {
 	}
 }
 
+// membersShown is how many people are shown unasked.
+const membersShown = 500
+
 func (i *invocation) printMembers(w io.Writer, members []protocol.Member) {
+	shown := members
+	if !i.Bool("all") {
+		shown = firstMembers(members)
+	}
 	row(w, "PEER", "NAME", "ADDRESS", "ROLE", "STATE", "PATH", "NAT", "SINCE", "LABELS")
-	for _, m := range members {
+	for _, m := range shown {
 		row(w, m.PeerID, m.Name, m.Address, m.Role, m.State, m.Path, m.NAT, i.age(m.Since), pairs(m.Labels))
 	}
+	if more := len(members) - len(shown); more > 0 {
+		fmt.Fprintf(w, "and %d more: slapd members --all shows them\n", more)
+	}
+}
+
+// firstMembers are those that people are shown unasked, in order; of more than
+// fit those first that are not alive.
+func firstMembers(all []protocol.Member) []protocol.Member {
+	if len(all) <= membersShown {
+		return all
+	}
+	alive := func(m protocol.Member) bool { return m.State == protocol.MemberAlive }
+	return append(slices.DeleteFunc(slices.Clone(all), alive), slices.DeleteFunc(slices.Clone(all), func(m protocol.Member) bool { return !alive(m) })...)[:membersShown]
 }
 
 func roleVerb() *verb {

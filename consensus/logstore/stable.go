@@ -101,7 +101,7 @@ func (s *stable) noteMoved() error {
 // replace writes a file anew, whole or not at all.
 func replace(dir, name, text string) (err error) {
 	path := filepath.Join(dir, name)
-	f, err := os.Create(path + ".tmp")
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -437,7 +437,13 @@ func (l *lab) kinds(t *testing.T, port int) {
 		"double": "restricted-cone", "CGNAT": "symmetric", "no UDP": "unknown", "one-way": "firewall",
 	} {
 		door := fmt.Sprintf("door 203.0.113.2:%d", port)
-		if got := l.start(t, dirs[2], "a"+place, 0, door).seed; got != want {
+		got := ""
+		for range 5 { // who joins waits for a second at most: on a busy machine that is short
+			if got = l.start(t, dirs[2], "a"+place, 0, door).seed; got == want {
+				break
+			}
+		}
+		if got != want {
 			t.Errorf("who joins from %s is told %q, want %q", place, got, want)
 		}
 	}

@@ -116,8 +116,12 @@ func (f *Fetcher) runGo(ctx context.Context, b box, dir, in string, network bool
 	return b.run(ctx, command{dir: b.path(in), network: network, env: env, out: out, args: append([]string{"go"}, args...)})
 }
 
-// publicProxy is Go's own default, without asking whoever a module names.
-const publicProxy = "https://proxy.golang.org"
+// goDomain is that of the Go project, publicProxy its proxy of modules: go's own
+// default, without asking whoever a module names.
+const (
+	goDomain    = "golang.org"
+	publicProxy = "https://proxy." + goDomain
+)
 
 // onlyProxies keeps go from asking the servers that modules are named after: a
 // profile says which those are, and go asks them by itself. The proxies are the

@@ -30,6 +30,10 @@ type Computer struct {
 	Builder Builder       // required
 	Log     *slog.Logger  // required
 
+	// Egress says that the owner of this computer lets instances out to the
+	// Internet whose releases ask for it.
+	Egress bool
+
 	// Taster tries profiles before they are read and evaluated here. Nil
 	// trusts them all.
 	Taster *taste.Taster
@@ -144,6 +148,9 @@ func (c *Computer) Start(ctx context.Context, s Start) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := c.letsOut(r); err != nil {
+		return Result{}, err
+	}
 	t, err := c.Store.Tree(s.Tree)
 	if err != nil {
 		return Result{}, err
@@ -160,7 +167,7 @@ func (c *Computer) Start(ctx context.Context, s Start) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path, Limits: limitsOf(i.Needs), Disk: i.Needs.Disk}, spec); err != nil {
+	if err := c.apply(ctx, sandbox.Partition{Folder: folder, Tree: t.Path, Limits: limitsOf(i.Needs), Disk: i.Needs.Disk, Egress: r.Egress && c.Walls.OwnNetwork()}, spec); err != nil {
 		return Result{}, err
 	}
 	result := Result{Spec: spec.Hash(), Connection: desired.Published, Ports: desired.Ports, UDP: desired.UDP, Metrics: desired.Metrics, Requests: desired.Requests}

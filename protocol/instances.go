@@ -104,6 +104,7 @@ type Instance struct {
 
 	Parameters map[string]json.RawMessage `json:"parameters"`
 	Filter     map[string]string          `json:"filter"`
+	Reaches    string                     `json:"reaches,omitempty" doc:"what of the world it may connect to, in words"`
 	Where      string                     `json:"where,omitempty"`
 	Policy     string                     `json:"policy,omitempty"`
 	Needs      Needs                      `json:"needs" doc:"what its computer keeps for it"`

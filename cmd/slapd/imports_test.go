@@ -53,7 +53,8 @@ var mayImport = map[string][]string{
 	"partition/meter":           {"ledger"},
 	"partition/meter/kernel":    {"partition/meter"},
 	"partition/limits":          {},
-	"partition/sandbox":         {"partition/limits", "partition/supervisor"},
+	"partition/sandbox":         {"partition/limits", "partition/sandbox/wayout", "partition/supervisor"},
+	"partition/sandbox/wayout":  {},
 	"partition": {
 		"ledger", "partition/build", "partition/catalog", "partition/limits", "partition/release",
 		"partition/sandbox", "partition/store", "partition/supervisor", "partition/taste",
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 	"protocol/protocoltest": {"protocol"},
 	"protocol/rest":         {"ledger", "protocol"},
 	"protocol/client":       {"ledger", "protocol"},
-	"cmd/slapd":             {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/build", "partition/catalog", "partition/release", "partition/supervisor", "partition/taste"},
+	"cmd/slapd":             {"cmd/slapd/command", "cmd/slapd/daemon", "cmd/slapd/demo", "partition/build", "partition/catalog", "partition/release", "partition/sandbox/wayout", "partition/supervisor", "partition/taste"},
 	"cmd/slapd/command":     {"ledger", "ledger/journal", "mesh/datagram", "protocol", "protocol/client"},
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {

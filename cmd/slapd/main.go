@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/slapmesh/slapmesh/cmd/slapd/command"
+	"github.com/slapmesh/slapmesh/partition/sandbox/wayout"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 	"github.com/slapmesh/slapmesh/partition/taste"
 )
@@ -27,6 +28,9 @@ func main() {
 	if supervisor.Is(os.Args) { // this program is also what runs inside partitions
 		time.AfterFunc(settled, shrink)
 		os.Exit(supervisor.Main(os.Args))
+	}
+	if wayout.Is(os.Args) {
+		os.Exit(wayout.Main(os.Args))
 	}
 	if taste.Is(os.Args) {
 		os.Exit(taste.Main())

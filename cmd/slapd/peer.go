@@ -103,6 +103,7 @@ func settingsOf(opt command.RunOptions) daemon.Settings {
 		NoDiscovery: opt.NoDiscovery,
 
 		NoRelay: opt.NoRelay, RelayRate: opt.RelayRate, NoPortMapping: opt.NoPortMapping, NoBuild: opt.NoBuild, PrivateSources: opt.PrivateSources,
+		Egress: opt.Egress,
 	}
 }
 

@@ -39,7 +39,7 @@ func (l *loader) declare(_ *starlark.Thread, fn *starlark.Builtin, args starlark
 	var sources, types *starlark.List
 	var parameters, shared *starlark.Dict
 	err := starlark.UnpackArgs(fn.Name(), nil, kwargs, "name", &r.Name, "version", &r.Version, "title?", &r.Title,
-		"description?", &r.Description, "sources?", &sources, "parameters?", &parameters, "types?", &types, "shared?", &shared)
+		"description?", &r.Description, "sources?", &sources, "parameters?", &parameters, "types?", &types, "shared?", &shared, "egress?", &r.Egress)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,9 @@ type Release struct {
 	Serves bool
 	Shared Schema
 
+	// Egress says that instances need a way out to the Internet.
+	Egress bool
+
 	bundle   *Bundle
 	instance *starlark.Function
 }

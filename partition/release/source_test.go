@@ -57,3 +57,22 @@ func TestSources(t *testing.T) {
 		}
 	}
 }
+
+// A way out is asked for in so many words.
+func TestEgress(t *testing.T) {
+	for declared, want := range map[string]string{"": "false", ", egress = True": "true", ", egress = False": "false", `, egress = "tcp/443"`: "fault"} {
+		b, err := release.NewBundle(map[string][]byte{
+			"release.star": []byte(`release(name = "x", version = "1", sources = [debian("busybox")]` + declared + ")\n\ndef instance(i):\n    pass\n"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "fault"
+		if r, err := release.Load(b); err == nil {
+			got = fmt.Sprint(r.Egress)
+		}
+		if got != want {
+			t.Errorf("release(…%s): %s, want %s", declared, got, want)
+		}
+	}
+}

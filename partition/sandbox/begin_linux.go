@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 
 	"github.com/slapmesh/slapmesh/partition/limits"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
@@ -26,7 +28,7 @@ func (h *Host) prepare(cmd *exec.Cmd, p Partition, uid, gid int) error {
 	if h.grade == GradePlain {
 		return h.preparePlain(cmd, p, uid)
 	}
-	names, err := writeEtc(p.Folder, uid, gid)
+	names, err := writeEtc(p.Folder, uid, gid, resolvers(p))
 	if err != nil {
 		return err
 	}
@@ -36,8 +38,16 @@ func (h *Host) prepare(cmd *exec.Cmd, p Partition, uid, gid int) error {
 		tree, folder, binary = s.treePath(), s.folderPath(), s.binaryPath()
 	}
 	inside := supervisor.Options{Root: insideData, Run: insideRun, Ready: readyFD, Processes: p.bounds().Processes}
+	around := walls(h.network && !p.Egress)
+	if p.Egress {
+		inside.Ready = 0
+		around = append(around, "--uid", strconv.Itoa(uid), "--gid", strconv.Itoa(gid)) // to pasta's child, who it is is root
+	}
 	cmd.Path = h.bubblewrap
-	cmd.Args = append([]string{"bwrap"}, bubblewrap(tree, folder, binary, filepath.Base(p.Folder), h.network, boundEtc(p.Tree, names), inside)...)
+	cmd.Args = slices.Concat([]string{"bwrap"}, around, bubblewrap(tree, folder, binary, filepath.Base(p.Folder), boundEtc(p.Tree, names), inside))
+	if p.Egress {
+		return h.throughPasta(cmd, binary)
+	}
 	return nil
 }
 
@@ -50,6 +60,11 @@ func (h *Host) enter(ctx context.Context, cmd *exec.Cmd, p Partition, group *lim
 		s.image, s.size, s.uid = image, p.Disk, uid
 		if err := s.enter(ctx); err != nil {
 			return err
+		}
+		if p.Egress {
+			if err := makeTun(); err != nil {
+				return err
+			}
 		}
 	}
 	return group.Start(cmd)

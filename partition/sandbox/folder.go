@@ -43,11 +43,7 @@ func makeFolder(folder string, own bool) error {
 
 // writeEtc writes the files that a partition sees in /etc, and returns their
 // names. Only the daemon can write there, so no link can be in the way.
-func writeEtc(folder string, uid, gid int) ([]string, error) {
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil {
-		resolv = nil
-	}
+func writeEtc(folder string, uid, gid int, resolv string) ([]string, error) {
 	name := filepath.Base(folder)
 	files := map[string]string{
 		"passwd": fmt.Sprintf("root:x:0:0:root:/root:/bin/sh\nslapd:x:%d:%d:slapd:/data:/bin/sh\n"+
@@ -55,7 +51,7 @@ func writeEtc(folder string, uid, gid int) ([]string, error) {
 		"group":         fmt.Sprintf("root:x:0:\nslapd:x:%d:\nnogroup:x:65534:\n", gid),
 		"hosts":         "127.0.0.1 localhost " + name + "\n::1 localhost\n",
 		"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-		"resolv.conf":   string(resolv),
+		"resolv.conf":   resolv,
 	}
 	names := make([]string, 0, len(files))
 	for name, content := range files {

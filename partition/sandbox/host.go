@@ -35,6 +35,7 @@ type Host struct {
 	grade       Grade
 	why         string
 	network     bool   // partitions have networks of their own
+	pasta       string // gives partitions a way out; none if they cannot have one
 	formatter   string // makes file systems; none if partitions cannot have disks of their own
 }
 
@@ -63,6 +64,9 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	h.groups = limits.Open(limits.Limits{Memory: physicalMemory() / 100 * share})
 	if path, err := exec.LookPath("bwrap"); err == nil {
 		h.bubblewrap = path
+	}
+	if path, err := exec.LookPath("pasta"); err == nil {
+		h.pasta = path
 	}
 	if path, err := exec.LookPath("mkfs.ext4"); err == nil && h.owns() {
 		h.formatter = path
@@ -118,6 +122,12 @@ func (h *Host) Launch(ctx context.Context, p Partition) (*Running, error) {
 	}
 	defer unlock()
 	r, err := h.Find(ctx, p.Folder)
+	if err == nil && p.Egress != hasWayOut(p.Folder) {
+		if err := errors.Join(r.Stop(ctx, 0), r.Wait(ctx), r.Close()); err != nil {
+			return nil, fmt.Errorf("launch %s: %w", p.Folder, err)
+		}
+		err = supervisor.ErrNotRunning
+	}
 	if err == nil {
 		if err := h.limit(p); err != nil {
 			return nil, errors.Join(fmt.Errorf("launch %s: %w", p.Folder, err), r.Close())

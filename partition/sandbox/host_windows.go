@@ -28,6 +28,9 @@ func (h *Host) Grade() (grade Grade, why string) { return GradePlain, errNowhere
 // OwnNetwork reports whether partitions have networks of their own.
 func (h *Host) OwnNetwork() bool { return false }
 
+// WayOut says why partitions can have no way out to the Internet.
+func (h *Host) WayOut() error { return errNowhere }
+
 // Root returns the partition's data folder as the partition sees it.
 func (h *Host) Root(folder string) string { return filepath.Join(folder, dataDir) }
 

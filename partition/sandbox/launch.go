@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,6 +57,9 @@ func (h *Host) start(ctx context.Context, p Partition) error {
 	}
 	if h.owns() {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	}
+	if err := noteWayOut(p); err != nil {
+		return err
 	}
 	group, err := h.regroup(ctx, p)
 	if err == nil {
@@ -140,4 +144,25 @@ func awaitReady(ctx context.Context, ours *os.File, logPath string) error {
 		return errors.New(why)
 	}
 	return errors.New("supervisor ended at once")
+}
+
+// wayOutFile is there, in the private part of a folder, if the partition was
+// launched with a way out.
+func wayOutFile(folder string) string { return filepath.Join(Private(folder), "egress") }
+
+func hasWayOut(folder string) bool {
+	_, err := os.Lstat(wayOutFile(folder))
+	return err == nil
+}
+
+// noteWayOut writes down whether the partition is about to have a way out.
+func noteWayOut(p Partition) error {
+	if p.Egress {
+		return os.WriteFile(wayOutFile(p.Folder), nil, 0o600)
+	}
+	err := os.Remove(wayOutFile(p.Folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

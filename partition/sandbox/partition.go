@@ -30,6 +30,10 @@ type Partition struct {
 	// processes are [DefaultProcesses].
 	Limits limits.Limits
 
+	// Egress gives the partition a way out to the Internet: not to this computer,
+	// nor to what is private near it. See [Host.WayOut].
+	Egress bool
+
 	// Disk is the size of the partition's disk in bytes, as far as the
 	// computer can make one for it. Zero is as much as there is.
 	Disk int64

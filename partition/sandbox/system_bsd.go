@@ -30,6 +30,12 @@ func (h *Host) begin(_ context.Context, cmd *exec.Cmd, p Partition, group *limit
 	return group.Start(cmd)
 }
 
+// WayOut says why partitions can have no way out of their own to the Internet:
+// they use the computer's network.
+func (h *Host) WayOut() error {
+	return errors.New("partitions are plain processes, which use the computer's network")
+}
+
 // Fullness returns zero: no partition has a disk of its own here.
 func (h *Host) Fullness(*Running) (used, size int64) { return 0, 0 }
 

@@ -38,10 +38,10 @@ func environment(home, path string) [][2]string {
 
 const insidePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// bubblewrap returns the arguments that start a supervisor inside walls. The
-// paths are as bubblewrap sees them.
-func bubblewrap(tree, folder, binary, hostname string, network bool, etc []string, inside supervisor.Options) []string {
-	args := append(walls(network), "--hostname", hostname)
+// bubblewrap returns the arguments, after those of the walls, that start a
+// supervisor inside them. The paths are as bubblewrap sees them.
+func bubblewrap(tree, folder, binary, hostname string, etc []string, inside supervisor.Options) []string {
+	args := []string{"--hostname", hostname}
 	for _, v := range environment(insideData, insidePath) {
 		args = append(args, "--setenv", v[0], v[1])
 	}

@@ -53,6 +53,9 @@ type RunOptions struct {
 	// reach.
 	PrivateSources *bool
 
+	// Egress lets instances out to the Internet whose releases ask for it.
+	Egress *bool
+
 	// Partitions is how many instances the computer takes.
 	Partitions *int
 

@@ -57,6 +57,9 @@ func (i *invocation) printInstance(w io.Writer, n protocol.Instance) {
 	i.printRelations(w, n)
 	row(w, "computer", n.ComputerName+" ("+n.Computer+"), partition "+n.Partition)
 	row(w, "address", n.Address+" "+ports(n))
+	if n.Reaches != "" {
+		row(w, "may reach", n.Reaches)
+	}
 	row(w, "needs", n.Needs)
 	row(w, "filter", pairs(n.Filter))
 	for _, r := range []struct{ what, text string }{

@@ -104,6 +104,7 @@ type Daemon struct {
 	host        string // of this computer's network namespace
 	grade       string // of its partitions
 	gradeReason string
+	egress      bool // its partitions may have a way out to the Internet
 	apiAddress  string
 	shelf       shelf
 	taster      *taste.Taster

@@ -125,6 +125,10 @@ type Settings struct {
 	// reach: addresses of its own network, and its files.
 	PrivateSources *bool `json:"private_sources,omitempty"`
 
+	// Egress lets instances out to the Internet whose releases ask for it.
+	// Default: false.
+	Egress *bool `json:"egress,omitempty"`
+
 	// Partitions is how many instances the computer takes. Default 10, none on Windows.
 	Partitions *int `json:"partitions,omitempty"`
 
@@ -174,6 +178,9 @@ func (s Settings) merge(given Settings) Settings {
 	}
 	if given.NoPortMapping != nil {
 		s.NoPortMapping = given.NoPortMapping
+	}
+	if given.Egress != nil {
+		s.Egress = given.Egress
 	}
 	if given.Partitions != nil {
 		s.Partitions = given.Partitions

@@ -51,8 +51,21 @@ func (d *Daemon) openHost(ctx context.Context) (*partition.Computer, error) {
 	}
 	return &partition.Computer{
 		Dir: d.folder.path, Walls: walls, Store: kept, Builder: d.trees.builder, Log: d.log.With("part", "partitions"),
-		Taster: d.taster,
+		Taster: d.taster, Egress: d.letsOut(walls),
 	}, nil
+}
+
+// letsOut says whether instances may have a way out to the Internet.
+func (d *Daemon) letsOut(walls *sandbox.Host) bool {
+	if d.settings.Egress == nil || !*d.settings.Egress {
+		return false
+	}
+	if err := walls.WayOut(); err != nil && walls.OwnNetwork() {
+		d.log.Warn("instances cannot be let out to the Internet", "err", err)
+		return true // whose release asks for it is told why
+	}
+	d.egress = true
+	return true
 }
 
 // passedOnToBuilds is what of this program's environment says how to reach what

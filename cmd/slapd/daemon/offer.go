@@ -25,7 +25,7 @@ const (
 func (d *Daemon) runOffer(ctx context.Context) error {
 	offer := ledger.Offer{
 		Partitions: *d.settings.Partitions,
-		Labels:     d.settings.Labels,
+		Labels:     d.labels(),
 		Grade:      d.grade,
 		Arch:       runtime.GOARCH,
 		Host:       d.host,
@@ -64,6 +64,22 @@ func (d *Daemon) runOffer(ctx context.Context) error {
 		d.log.Debug("offer not taken", "again_in", pause, "err", err)
 		d.awaitChance(ctx, pause, changed)
 	}
+}
+
+// egressLabel is the label of computers that let instances out to the Internet.
+const egressLabel = "egress"
+
+// labels returns the owner's, and what this computer knows of itself.
+func (d *Daemon) labels() map[string]string {
+	if !d.egress {
+		return d.settings.Labels
+	}
+	all := maps.Clone(d.settings.Labels)
+	if all == nil {
+		all = make(map[string]string)
+	}
+	all[egressLabel] = "yes"
+	return all
 }
 
 // awaitChance returns after a pause, or earlier when the ledger's members

@@ -183,7 +183,7 @@ func (s *service) instance(v *ledger.State, ref protocol.Ref, need ledger.Rights
 }
 
 // Instance implements [protocol.Instances].
-func (s *service) Instance(_ context.Context, ref protocol.Ref) (protocol.Instance, error) {
+func (s *service) Instance(ctx context.Context, ref protocol.Ref) (protocol.Instance, error) {
 	v := s.books.View()
 	i, err := s.instance(v, ref, ledger.RightRead)
 	if err != nil {
@@ -191,6 +191,9 @@ func (s *service) Instance(_ context.Context, ref protocol.Ref) (protocol.Instan
 	}
 	out := s.shown(v, i)
 	out.Events = wireEvents(v, i)
+	if r, err := s.loaded(ctx, i.Release); err == nil && !i.Shared {
+		out.Reaches = reachOf(r)
+	}
 	return out, nil
 }
 

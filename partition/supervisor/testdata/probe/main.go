@@ -16,12 +16,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slapmesh/slapmesh/partition/sandbox/wayout"
 	"github.com/slapmesh/slapmesh/partition/supervisor"
 )
 
 func main() {
 	if supervisor.Is(os.Args) {
 		os.Exit(supervisor.Main(os.Args))
+	}
+	if wayout.Is(os.Args) {
+		os.Exit(wayout.Main(os.Args))
 	}
 	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/netip"
@@ -27,20 +28,22 @@ func BenchmarkNetwork(b *testing.B) {
 	}
 	defer func() { _ = r.Close() }()
 	const address = "127.64.250.2:8080"
-	started := make(chan struct{})
-	go func() {
-		_ = r.Watch(b.Context(), func(s supervisor.Status) {
-			if s.Phase == supervisor.PhaseStarted {
-				close(started)
-			}
-		})
-	}()
 	if err := r.Apply(b.Context(), supervisor.Spec{Services: []supervisor.Service{{
 		Name: "flood", Argv: []string{"probe", "flood", address}, Ready: []supervisor.Check{{TCP: address}},
 	}}}); err != nil {
 		b.Fatal(err)
 	}
-	<-started
+	ctx, started := context.WithTimeout(b.Context(), time.Minute)
+	defer started()
+	var last supervisor.Status
+	err = r.Watch(ctx, func(s supervisor.Status) {
+		if last = s; s.Phase == supervisor.PhaseStarted {
+			started()
+		}
+	})
+	if last.Phase != supervisor.PhaseStarted {
+		b.Fatalf("the service did not start: %v; %+v", err, last)
+	}
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		b.Fatal(err)
@@ -52,20 +55,21 @@ func BenchmarkNetwork(b *testing.B) {
 	_ = l.Close()
 	outside := exec.CommandContext(b.Context(), probe, "flood", "127.64.250.3:8080")
 	outside.Stderr = os.Stderr
+	says, err := outside.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
 	if err := outside.Start(); err != nil {
 		b.Fatal(err)
+	}
+	defer func() { _, _ = outside.Process.Kill(), outside.Wait() }()
+	if _, err := io.ReadFull(says, make([]byte, 1)); err != nil { // it says so when it listens, or ends
+		b.Fatalf("the server of the computer itself: %v", err)
 	}
 	dial := func(address string) func() (net.Conn, error) {
 		return func() (net.Conn, error) { return new(net.Dialer).DialContext(b.Context(), "tcp", address) }
 	}
 	loopback := dial("127.64.250.3:8080")
-	for c, err := loopback(); ; c, err = loopback() {
-		if err == nil {
-			_ = c.Close()
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
 	for _, way := range []struct {
 		name string
 		dial func() (net.Conn, error)

@@ -130,11 +130,12 @@ func run(verb string, args []string) error {
 		}
 	case "escape":
 		return escape()
-	case "flood": // ADDRESS: send each connection zeros until it is closed
+	case "flood": // ADDRESS: say that it listens, and send each connection zeros until it is closed
 		l, err := net.Listen("tcp", args[0])
 		if err != nil {
 			return err
 		}
+		fmt.Println("listening")
 		for {
 			conn, err := l.Accept()
 			if err != nil {

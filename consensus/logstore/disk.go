@@ -102,7 +102,7 @@ func lockFolder(dir string) (*os.File, error) {
 	again := time.NewTicker(lockPause)
 	defer again.Stop()
 	for waited := time.Duration(0); ; waited += lockPause {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = tryLock(lock)
 		switch {
 		case err == nil:
 			return lock, nil

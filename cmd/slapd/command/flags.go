@@ -68,7 +68,7 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-discovery", Usage: "do not answer who looks for the mesh on the local network with a token of it, nor look; =false takes it back"},
 		&cli.BoolFlag{Name: "no-build", Usage: "build no release here, but take each from a peer that has built it"},
 		&cli.BoolFlag{Name: "private-sources", Usage: "let profiles have this computer fetch from its own network and its files; =false takes it back"},
-		&cli.BoolFlag{Name: "egress", Usage: "let instances out to the Internet whose releases ask for it; not to this computer, nor to private networks; =false takes it back"},
+		&cli.BoolFlag{Name: "egress", Usage: "let instances whose releases ask for it out to the Internet; =false takes it back"},
 		&cli.BoolFlag{Name: "no-relay", Usage: "carry nothing between peers that cannot reach each other"},
 		&cli.StringFlag{Name: "relay-rate", Usage: "carry up to `RATE` between peers that cannot reach each other, such as 20Mbit; 64Mbit, if never given"},
 		&cli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router (UPnP, NAT-PMP) for a port that leads here"},

@@ -92,6 +92,13 @@ type Instance struct {
 	// Moved is what the instance became on another computer.
 	Moved InstanceID `cbor:"46,keyasint,omitempty"`
 
+	// From is the instance, on FromComputer, whose data this one takes before it
+	// starts for the first time; zero once it was started with all its promises
+	// held. MovedTo is the computer of Moved, which may have the data of this one.
+	From         InstanceID `cbor:"160,keyasint,omitempty"`
+	FromComputer ComputerID `cbor:"161,keyasint,omitempty"`
+	MovedTo      ComputerID `cbor:"162,keyasint,omitempty"`
+
 	// Stamp changes exactly when something changes that the instance can see.
 	// It is strictly later each time, in microseconds. Zero in an instance of
 	// which nothing has changed since rules 3.

@@ -6,11 +6,15 @@ import (
 	"github.com/slapmesh/slapmesh/ledger/book"
 )
 
-// Move gives a stopped instance another computer. In one decision the new
-// partition is taken and its bill opened; the instance there has a new id and
-// the old one's name, parameters and children, and is stopped. What was on the
-// old computer is destroyed: no data moves. The old partition is held, and
-// billed, until its computer says that it is empty.
+// Move gives an instance another computer. In one decision the new partition is
+// taken and its bill opened; the instance there has a new id and the old one's
+// name, parameters and children. The old partition is held, and billed, until
+// its computer says that it is empty.
+//
+// With its data (Data), an instance moves whatever is requested of it: the old
+// one runs on until the new one's release is built, and is destroyed once the
+// new one was started with all its promises held: see [Instance.From]. Without,
+// it has to be stopped, and what was on the old computer is destroyed.
 type Move struct {
 	Instance InstanceID `cbor:"1,keyasint"`
 
@@ -25,6 +29,9 @@ type Move struct {
 
 	// Avoid names computers that did not answer the peer that was asked.
 	Avoid []ComputerID `cbor:"6,keyasint,omitempty"`
+
+	// Data says that the data moves too.
+	Data bool `cbor:"160,keyasint,omitempty"`
 }
 
 // Kind returns "move".
@@ -48,6 +55,10 @@ func (c Move) decide(s *State, x Context) ([]Event, error) {
 	}
 	now := was
 	now.ID, now.Generation, now.State = s.counters.Instance+1, was.Generation+1, InstanceStopped
+	if was.Requested == InstanceStarted {
+		now.State = InstanceWaiting
+	}
+	now.From, now.FromComputer = c.source(was)
 	now.Healthy, now.Reason, now.Connection, now.Ports, now.UDP, now.Changed = false, "", nil, nil, nil, x.At
 	if c.Filter != nil || c.ReplaceFilter {
 		now.Filter = c.Filter
@@ -68,9 +79,7 @@ func (c Move) decide(s *State, x Context) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	gone := was
-	gone.Requested, gone.Asked, gone.Moved = InstanceDestroyed, "", now.ID
-	return append([]Event{Relocated{e, was.ID}}, s.changed(x, was, gone)...), nil
+	return append([]Event{Relocated{e, was.ID}}, c.leave(s, x, was, now)...), nil
 }
 
 func (c Move) check(s *State, was Instance) error {
@@ -86,6 +95,10 @@ func (c Move) check(s *State, was Instance) error {
 		return refuse(ErrInvalid, "move %s: it is inside %s: destroy it and request it again", path, was.Host)
 	case was.Requested == InstanceDestroyed || !was.Kept.IsZero():
 		return refuse(ErrConflict, "move %s: it is being destroyed", path)
+	case c.Data && c.DiscardData:
+		return refuse(ErrInvalid, "move %s: either its data moves, or it may be lost", path)
+	case c.Data:
+		return c.checkData(s, was)
 	case was.Requested != InstanceStopped || was.State != InstanceStopped && computer.State == ComputerOnline:
 		return refuse(ErrConflict, "move %s: it is %s: stop it first (slapd stop %s --wait)", path, was.State, path)
 	case s.countShared(was.ID) > 0:
@@ -131,5 +144,8 @@ func (e Relocated) evolve(s *State) {
 		if i.Parent != was.Parent || i.Root != was.Root {
 			s.setInstance(i)
 		}
+	}
+	if now.From == old.ID {
+		s.moveShared(old, now)
 	}
 }

@@ -67,7 +67,7 @@ func (c Report) decide(s *State, x Context) ([]Event, error) {
 			return nil, refuse(ErrInvalid, "report: instance %s twice", r.ID)
 		}
 		seen[r.ID] = true
-		e, err := r.decide(s, computer, x.At)
+		e, err := r.decide(s, computer, x)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +88,7 @@ func (c Report) decide(s *State, x Context) ([]Event, error) {
 	return events, nil
 }
 
-func (r InstanceReport) decide(s *State, computer Computer, at time.Time) ([]Event, error) {
+func (r InstanceReport) decide(s *State, computer Computer, x Context) ([]Event, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (r InstanceReport) decide(s *State, computer Computer, at time.Time) ([]Eve
 	case r.State == InstanceDestroyed && was.Requested != InstanceDestroyed:
 		return nil, refuse(ErrConflict, "report: nobody asked that instance %s be destroyed", r.ID)
 	case r.State == InstanceDestroyed:
-		return []Event{freed(was, at)}, nil
+		return []Event{freed(was, x.At)}, nil
 	}
 	now := was
 	now.State, now.Reason, now.Healthy = r.State, r.Reason, r.Healthy
@@ -115,12 +115,13 @@ func (r InstanceReport) decide(s *State, computer Computer, at time.Time) ([]Eve
 	if r.Ports != nil {
 		now.Ports, now.UDP = r.Ports, r.UDP
 	}
-	if now.State == was.State && now.Reason == was.Reason && now.Healthy == was.Healthy &&
+	follows := s.succeed(x, &now)
+	if len(follows) == 0 && now.From == was.From && now.State == was.State && now.Reason == was.Reason && now.Healthy == was.Healthy &&
 		maps.Equal(now.Connection, was.Connection) && maps.Equal(now.Ports, was.Ports) && slices.Equal(now.UDP, was.UDP) {
 		return nil, nil
 	}
-	now.Changed = at
-	return []Event{Observed{now, now.State == was.State && now.Healthy == was.Healthy}}, nil
+	now.Changed = x.At
+	return append([]Event{Observed{now, now.State == was.State && now.Healthy == was.Healthy}}, follows...), nil
 }
 
 func (r InstanceReport) check() error {
@@ -196,6 +197,7 @@ func freed(i Instance, at time.Time) Freed {
 	i.Requested, i.State, i.Reason, i.Healthy = InstanceDestroyed, InstanceDestroyed, "", false
 	i.Parameters, i.Connection, i.Ports, i.UDP = nil, nil, nil, nil
 	i.Asked, i.Kept = "", time.Time{}
+	i.From, i.FromComputer, i.MovedTo = 0, "", ""
 	i.Changed = at
 	return Freed{Instance: i}
 }

@@ -364,15 +364,19 @@ func (s *State) changed(x Context, was, now Instance) []Event {
 		now.State = expected(now.Requested, was.State)
 		now.Healthy = false
 	}
+	var follows []Event
+	if turned && now.From != 0 {
+		follows = s.takeAlong(x, now)
+	}
 	computer, ok := s.Computer(was.Computer)
 	switch {
 	case now.Requested != InstanceDestroyed:
 	case now.Shared:
 		return []Event{freed(now, x.At)} // nobody reports it
 	case !ok || computer.State == ComputerLeft:
-		return []Event{cut(now, x.At)} // nobody will
+		return append([]Event{cut(now, x.At)}, follows...) // nobody will
 	}
-	return []Event{Changed{now}}
+	return append([]Event{Changed{now}}, follows...)
 }
 
 // expected returns the state of an instance of which something else was just

@@ -81,9 +81,14 @@ func (ReportUsage) rules() uint64 { return RulesOfMoney }
 
 func (Rename) rules() uint64  { return RulesOfProjects }
 func (Bang) rules() uint64    { return RulesOfProjects }
-func (Move) rules() uint64    { return RulesOfProjects }
 func (EndKept) rules() uint64 { return RulesOfProjects }
 
+func (c Move) rules() uint64 {
+	if c.Data {
+		return RulesOfGroups
+	}
+	return RulesOfProjects
+}
 func (c SetState) rules() uint64 {
 	if c.Keep != nil {
 		return RulesOfProjects

@@ -36,6 +36,8 @@ func (c SetState) decide(s *State, x Context) ([]Event, error) {
 		return nil, nil
 	case !ok || was.Settled():
 		return nil, refuse(ErrNotFound, "instance %.80q of %s is not known", string(c.Reference), account)
+	case was.leaves():
+		return nil, refuse(ErrConflict, "instance %s moves: it is %s now", was.ID, was.Moved)
 	case was.Requested == InstanceDestroyed && c.State != InstanceDestroyed:
 		return nil, refuse(ErrConflict, "instance %s: it is being destroyed", c.Reference)
 	}

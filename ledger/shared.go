@@ -171,6 +171,8 @@ func (c Request) unfit(s *State, host, shared Instance, release Release) string 
 		return "of another type"
 	case host.Requested != InstanceStarted:
 		return "not started"
+	case host.leaves():
+		return "moving"
 	case computer.State != ComputerOnline:
 		return "on a computer that does not answer"
 	case computer.Drained:

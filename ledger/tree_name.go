@@ -64,6 +64,9 @@ func (s *State) ofCaller(x Context, id InstanceID, what string) (Instance, error
 	if !ok || i.Settled() {
 		return i, refuse(ErrNotFound, "%s: instance %s is not known", what, id)
 	}
+	if i.leaves() {
+		return i, refuse(ErrConflict, "%s: instance %s moves: it is %s now", what, id, i.Moved)
+	}
 	_, err := s.ActFor(x.Principal, i.Account, RightInstances)
 	return i, err
 }

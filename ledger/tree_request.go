@@ -65,6 +65,8 @@ func (c Request) mayEnter(s *State, account AccountName, release Release) error 
 		return refuse(ErrInvalid, "request %s: %s is shared, and requests nothing itself", path, s.Path(parent))
 	case parent.Requested == InstanceDestroyed || !parent.Kept.IsZero():
 		return refuse(ErrConflict, "request %s: %s is being destroyed", path, s.Path(parent))
+	case parent.leaves():
+		return refuse(ErrConflict, "request %s: %s, which requests it, moves: it is %s now", path, parent.ID, parent.Moved)
 	case s.descendants(parent) >= MaxTree:
 		return refuse(ErrExhausted, "request %s: the tree has %d instances below its root already", path, MaxTree)
 	}
@@ -184,12 +186,18 @@ func (t *turning) turn(was, now Instance) {
 	if t.done[was.ID] {
 		return
 	}
-	t.events = append(t.events, t.state.changed(t.at, was, now)...)
-	if was.Requested == now.Requested {
-		return
-	}
 	if t.done == nil {
 		t.done = make(map[InstanceID]bool)
+	}
+	for _, e := range t.state.changed(t.at, was, now) {
+		if id := changes(e); id == was.ID {
+			t.events = append(t.events, e)
+		} else if !t.done[id] { // whose data it was to take
+			t.events, t.done[id] = append(t.events, e), true
+		}
+	}
+	if was.Requested == now.Requested {
+		return
 	}
 	t.done[was.ID] = true
 	for child := range t.state.Children(now.ID) {
@@ -205,6 +213,17 @@ func (t *turning) turn(was, now Instance) {
 	for shared := range t.state.SharedOn(now.ID) {
 		t.turnShared(now, shared)
 	}
+}
+
+// changes returns which instance changed.
+func changes(e Event) InstanceID {
+	switch e := e.(type) {
+	case Changed:
+		return e.Instance.ID
+	case Freed:
+		return e.Instance.ID
+	}
+	return 0
 }
 
 // turnShared says what becomes of a shared instance when its host is another:

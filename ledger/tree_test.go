@@ -13,8 +13,8 @@ import (
 func (w *world) parseTree(verb string, a []string, values, filter map[string]string) Command {
 	w.Helper()
 	switch verb {
-	case "move": // ID [discard] [?label=value…]
-		return Move{Instance: w.id(a[0]), Filter: filter, DiscardData: a[1] == "discard", Where: strings.ReplaceAll(values["where"], "_", " ")}
+	case "move": // ID [discard|data] [?label=value…]
+		return Move{Instance: w.id(a[0]), Filter: filter, DiscardData: a[1] == "discard", Data: a[1] == "data", Where: strings.ReplaceAll(values["where"], "_", " ")}
 	case "rename": // ID REFERENCE
 		return Rename{w.id(a[0]), Reference(a[1])}
 	case "end-kept":
@@ -224,7 +224,8 @@ func randomTree(r *rand.Rand, w *world, p Principal, peer PeerID, request Reques
 	case n < 1:
 		return System(), EndKept{}
 	case n < 3:
-		return p, Move{Instance: id, DiscardData: r.IntN(4) > 0}
+		data := r.IntN(2) == 0
+		return p, Move{Instance: id, DiscardData: !data && r.IntN(4) > 0, Data: data}
 	case n < 6:
 		request.Shared, request.Parent = true, id*InstanceID(r.IntN(2))
 		if i, ok := w.Instance(id); ok && r.IntN(3) > 0 {
@@ -262,6 +263,9 @@ func randomState(r *rand.Rand, reference Reference) SetState {
 func (w *world) checkTrees() error {
 	names := make(map[Key]InstanceID)
 	for i := range w.AllInstances() {
+		if now, ok := w.Instance(i.Moved); i.leaves() && i.Requested != InstanceDestroyed && (!ok || now.From != i.ID || now.Computer != i.MovedTo) {
+			return fmt.Errorf("%s moves to %s on %s, which takes the data of %s", i.ID, i.Moved, i.MovedTo, now.From)
+		}
 		if !i.nameless() {
 			if other, twice := names[i.name()]; twice {
 				return fmt.Errorf("%s and %s are both %s", other, i.ID, w.Path(i))

@@ -83,6 +83,9 @@ type machine struct {
 	jobs     []*job
 }
 
+// fresh reports whether it was given nothing to do, so that nothing runs.
+func (m *machine) fresh() bool { return m.spec == nil && !m.stopping }
+
 // A trial is something that is tried until it works.
 type trial struct {
 	ok       bool

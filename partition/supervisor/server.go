@@ -87,6 +87,10 @@ func (s *server) answer(conn *net.UnixConn) error {
 		return s.watch(conn)
 	case callExec:
 		return s.exec(conn, r)
+	case callPack:
+		return s.pack(conn)
+	case callUnpack:
+		return s.unpack(conn)
 	case callStop:
 		return s.stop(conn, r)
 	case callDial:

@@ -35,6 +35,9 @@ const (
 	callServe    = "serve"    // From and Address, with a listener -> one reply
 	callUnserve  = "unserve"  // From and Address -> one reply
 	callNetwork  = "network"  // -> one reply with Network
+
+	callPack   = "pack"   // -> frames with data, then one with Done
+	callUnpack = "unpack" // frames with data, then one with Done -> one reply
 )
 
 // A request is the first message on a connection.

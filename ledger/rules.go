@@ -89,6 +89,7 @@ func (c Move) rules() uint64 {
 	}
 	return RulesOfProjects
 }
+
 func (c SetState) rules() uint64 {
 	if c.Keep != nil {
 		return RulesOfProjects

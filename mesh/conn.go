@@ -25,6 +25,8 @@ const (
 	kindTiers Kind = 16 // who is attached to whom
 
 	KindTrees Kind = 24 // built releases
+
+	KindHandover Kind = 34 // data of instances that move
 )
 
 // String names the kind.
@@ -46,6 +48,8 @@ func (k Kind) String() string {
 		return "tiers"
 	case KindTrees:
 		return "trees"
+	case KindHandover:
+		return "handover"
 	}
 	return "unknown"
 }

@@ -57,6 +57,8 @@ func quotaOf(k Kind) (q quota, bound bool) {
 		return quota{1024, 8192}, true
 	case KindTrees:
 		return quota{8, 64}, true
+	case KindHandover:
+		return quota{16, 64}, true
 	default:
 		return q, false
 	}

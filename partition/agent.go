@@ -165,21 +165,22 @@ func (a *Agent) round(ctx context.Context) time.Time {
 // begin takes a step in the background, unless too many are under way: then
 // the end of one brings another plan.
 func (a *Agent) begin(ctx context.Context, step Step) {
-	builds, others := 0, 0
+	same := 0
 	for _, t := range a.doing {
-		if _, ok := t.step.(Build); ok {
-			builds++
-		} else {
-			others++
+		if a.slotOf(t.step) == a.slotOf(step) {
+			same++
 		}
 	}
-	if _, ok := step.(Build); ok && builds >= a.cfg.Builds || !ok && others >= a.cfg.Starts {
+	if same >= a.slotOf(step).most {
 		return
 	}
 	key, order := a.mark(step)
 	switch s := step.(type) {
 	case Build:
 		s.Progress = a.progress(s.Release)
+		step = s
+	case Receive:
+		s.Progress = a.receiving(s.Instance.Partition)
 		step = s
 	case Ask:
 		s.requester = cmp.Or(a.cfg.Requester, Requester(nobody{}))
@@ -202,6 +203,26 @@ func (a *Agent) begin(ctx context.Context, step Step) {
 	})
 }
 
+// A slot is what steps of a kind take, so that slow ones hold up no others:
+// data that is waited for must not keep away the stop that others wait for.
+type slot struct {
+	kind string
+	most int // at once
+}
+
+func (a *Agent) slotOf(s Step) slot {
+	switch s.(type) {
+	case Build:
+		return slot{"build", a.cfg.Builds}
+	case Receive:
+		return slot{"receive", maxReceives}
+	}
+	return slot{"other", a.cfg.Starts}
+}
+
+// maxReceives is how many instances take their data at once.
+const maxReceives = 4
+
 // mark makes what a step acts on busy.
 func (a *Agent) mark(step Step) (key string, order uint64) {
 	switch s := step.(type) {
@@ -212,10 +233,9 @@ func (a *Agent) mark(step Step) (key string, order uint64) {
 		a.markRelease(s.Release)
 		return string(s.Release), 0
 	case Start:
-		place := a.have.Places[s.Instance.Partition]
-		place.Instance, place.Busy = s.Instance.ID, true // from now on there may be something to destroy
-		a.have.Places[s.Instance.Partition] = place
-		return fmt.Sprint(s.Instance.Partition), s.Instance.Order()
+		return a.markMine(s.Instance)
+	case Receive:
+		return a.markMine(s.Instance)
 	case Ask:
 		place := a.have.Places[s.Instance.Partition]
 		place.Asking = true
@@ -237,6 +257,15 @@ func (a *Agent) markRelease(d ledger.ReleaseDigest) {
 	a.have.Releases[d] = shelf
 }
 
+// markMine marks a place in which, from now on, there may be something of an
+// instance to destroy.
+func (a *Agent) markMine(i ledger.Instance) (key string, order uint64) {
+	place := a.have.Places[i.Partition]
+	place.Instance, place.Busy = i.ID, true
+	a.have.Places[i.Partition] = place
+	return fmt.Sprint(i.Partition), i.Order()
+}
+
 func (a *Agent) markPlace(n int) (key string, order uint64) {
 	place := a.have.Places[n]
 	place.Busy = true
@@ -252,6 +281,16 @@ func (a *Agent) markPlace(n int) (key string, order uint64) {
 // progress returns what a build tells its progress to: about once a second is
 // passed on.
 func (a *Agent) progress(d ledger.ReleaseDigest) func(string) {
+	return a.slowly(func(text string) {
+		if shelf := a.have.Releases[d]; shelf.Busy {
+			shelf.Progress = text
+			a.have.Releases[d] = shelf
+		}
+	})
+}
+
+// slowly has Run note at most one text a second.
+func (a *Agent) slowly(note func(string)) func(string) {
 	var last time.Time
 	return func(text string) {
 		now := a.cfg.Clock()
@@ -259,12 +298,7 @@ func (a *Agent) progress(d ledger.ReleaseDigest) func(string) {
 			return
 		}
 		last = now
-		a.send(func() {
-			if shelf := a.have.Releases[d]; shelf.Busy {
-				shelf.Progress = text
-				a.have.Releases[d] = shelf
-			}
-		})
+		a.send(func() { note(text) })
 	}
 }
 

@@ -294,6 +294,15 @@ func (n *fakeNode) Start(ctx context.Context, start Start) (Result, error) {
 	return Result{Spec: spec, Connection: map[string]string{"url": fmt.Sprintf("url%d", i.Generation)}}, nil
 }
 
+func (n *fakeNode) Receive(ctx context.Context, s Receive) error {
+	i := s.Instance
+	n.mu.Lock()
+	n.data[i.Partition] = i.ID
+	n.mu.Unlock()
+	s.Progress("its data comes: 1 MiB")
+	return n.call(ctx, "receive %s in p%d", i.From, i.Partition)
+}
+
 func (s *fakeSupervisor) set(st supervisor.Status) {
 	s.status = st
 	close(s.changed)

@@ -38,6 +38,9 @@ type Computer struct {
 	// trusts them all.
 	Taster *taste.Taster
 
+	// Mover brings the data of instances that move here. Nil brings none.
+	Mover Mover
+
 	mu       sync.Mutex
 	releases map[ledger.ReleaseDigest]*release.Release // those loaded lately
 }
@@ -109,7 +112,7 @@ func (c *Computer) Look(ctx context.Context) (map[int]Place, error) {
 		if err == nil {
 			_ = running.Close()
 		}
-		places[n] = Place{Instance: r.Instance, Release: r.Release, Running: err == nil}
+		places[n] = Place{Instance: r.Instance, Release: r.Release, From: r.From, Running: err == nil}
 	}
 	return places, nil
 }
@@ -192,7 +195,7 @@ func (c *Computer) claim(folder string, i ledger.Instance) error {
 	if have.Instance != 0 && have.Instance != i.ID {
 		return fmt.Errorf("partition p%d: it holds instance %s", i.Partition, have.Instance)
 	}
-	want := record{Instance: i.ID, Release: i.Release}
+	want := record{Instance: i.ID, Release: i.Release, From: have.From}
 	if have == want {
 		return nil
 	}

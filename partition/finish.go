@@ -28,6 +28,8 @@ func (a *Agent) finish(e ending) {
 		a.finishRelease(s.Release, "", e)
 	case Start:
 		a.finishStart(s, e)
+	case Receive:
+		a.finishReceive(s, e)
 	case Return:
 		a.finishReturn(s, e)
 	case Ask:

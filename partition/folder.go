@@ -26,7 +26,8 @@ const maxSecrets = 1024
 // the folder that the partition does not see.
 type record struct {
 	Instance ledger.InstanceID    `json:"instance"`
-	Release  ledger.ReleaseDigest `json:"release"` // that it was launched with
+	Release  ledger.ReleaseDigest `json:"release"`        // that it was launched with
+	From     ledger.InstanceID    `json:"from,omitempty"` // whose data it took
 }
 
 func recordFile(folder string) string {

@@ -31,6 +31,10 @@ type Host interface {
 	// partition is empty, or has the instance's own data.
 	Start(ctx context.Context, s Start) (Result, error)
 
+	// Receive takes the data of an instance that moved here, and gives it its
+	// secrets. The partition is empty, or has what was taken in vain before.
+	Receive(ctx context.Context, s Receive) error
+
 	// Stop ends what runs in the partition and returns when it has ended.
 	Stop(ctx context.Context, partition int) error
 

@@ -67,6 +67,11 @@ type Place struct {
 	Tried, Good Good
 	Failed      Failure
 
+	// From is the instance whose data was taken over here, and Progress how far
+	// that is while it goes on.
+	From     ledger.InstanceID
+	Progress string
+
 	Busy  bool // a step is under way
 	Trial Trial
 	Lost  time.Time // since when nobody wants it; zero if somebody does

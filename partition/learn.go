@@ -87,6 +87,10 @@ func (a *Agent) release(held map[int]ledger.Instance, needed map[ledger.ReleaseD
 			if !needed[s.Release] {
 				t.cancel()
 			}
+		case Receive:
+			if i, ok := held[s.Instance.Partition]; !ok || i.ID != s.Instance.ID || i.Requested == ledger.InstanceDestroyed {
+				t.cancel()
+			}
 		case Stop: // may take minutes, and another wish came
 			if i, ok := held[s.Partition]; ok && i.Order() != t.order {
 				t.cancel()

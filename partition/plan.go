@@ -159,7 +159,13 @@ func (p *planner) planInstance(i ledger.Instance) {
 	case i.Requested == ledger.InstanceStopped:
 		if place.Running {
 			p.frees = append(p.frees, Stop{i.Partition})
+		} else if !place.received(i) {
+			p.planReceive(i)
 		}
+	case !place.received(i) && place.Running: // who was to take it ended in the middle
+		p.frees = append(p.frees, Stop{i.Partition})
+	case !place.received(i):
+		p.planReceive(i)
 	default:
 		p.planStart(i, place)
 	}

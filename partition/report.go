@@ -84,6 +84,8 @@ func reportStarted(r *ledger.InstanceReport, i ledger.Instance, w Wanted, have I
 		r.State, r.Reason = ledger.InstanceWaiting, "the profile of the release has not arrived"
 	case shelf.Tree == "":
 		r.State = ledger.InstanceBuilding
+	case !place.received(i):
+		r.State, r.Reason = ledger.InstanceStarting, clip(place.Progress)
 	case place.Instance != i.ID || !place.Running || place.Applied != i.Order() && place.Generation != i.Generation ||
 		place.Status == nil || place.Status.Spec != place.Spec:
 		r.State = ledger.InstanceStarting

@@ -18,6 +18,11 @@ type Owners interface {
 	// come again. What is there stays.
 	DrainComputer(ctx context.Context, in DrainInput) (Computer, error)
 
+	// EmptyComputer moves the instances of a computer elsewhere, with their data,
+	// as far as that can be. It says of each what becomes of it; those that are
+	// on their way already go on. It returns at once.
+	EmptyComputer(ctx context.Context, in EmptyInput) ([]Leaving, error)
+
 	// RetireComputer keeps new instances away for good. It is refused while
 	// instances are there, unless in.Force, which destroys them.
 	RetireComputer(ctx context.Context, in RetireInput) (Computer, error)
@@ -40,6 +45,20 @@ type ComputerInput struct {
 type DrainInput struct {
 	Computer string `json:"computer,omitempty" maxLength:"128" doc:"id or name; that of the asked peer, if not given"`
 	Drained  bool   `json:"drained"`
+}
+
+// An EmptyInput names a computer to be emptied.
+type EmptyInput struct {
+	Computer string `json:"computer,omitempty" maxLength:"128" doc:"id or name; that of the asked peer, if not given"`
+}
+
+// A Leaving says what becomes of an instance of a computer that is emptied.
+type Leaving struct {
+	Instance  string `json:"instance" doc:"the id that it has there"`
+	Account   string `json:"account"`
+	Reference string `json:"reference" doc:"empty for who may not know"`
+	To        string `json:"to,omitempty" doc:"the computer where it goes on; until it is started there its data is on both"`
+	Why       string `json:"why,omitempty" doc:"why it stays"`
 }
 
 // A RetireInput retires a computer.

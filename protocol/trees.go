@@ -21,8 +21,8 @@ type Trees interface {
 	// Bang has every instance of a tree looked at again, now.
 	Bang(ctx context.Context, ref Ref, in BangInput) (Instance, error)
 
-	// Move gives a stopped instance another computer, where it is a new one
-	// without data.
+	// Move gives an instance another computer, where it is a new one that takes
+	// its data along; or a stopped one without, if in.DiscardData.
 	Move(ctx context.Context, ref Ref, in MoveInput) (Instance, error)
 
 	// Destroy is SetState for what is to be destroyed. Its data is kept for a
@@ -46,7 +46,7 @@ type MoveInput struct {
 	Filter map[string]string `json:"filter,omitempty" doc:"what the computer must be; the instance's filter, if not given"`
 	Where  string            `json:"where,omitempty" maxLength:"4096" doc:"an expression that the computer must meet"`
 
-	DiscardData bool `json:"discard_data" doc:"its data does not move: say that it may be lost"`
+	DiscardData bool `json:"discard_data" doc:"leave its data behind: it must be stopped"`
 }
 
 // MaxKeep is how long data is kept at most.

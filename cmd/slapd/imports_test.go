@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"partition/build/process":   {},
 	"partition/build/source":    {"partition/build/process", "partition/release"},
 	"partition/fetch":           {"partition/store"},
+	"partition/handover":        {"mesh/frame"},
 	"partition/build/buildtest": {"partition/build", "partition/store"},
 	"partition/confine":         {},
 	"partition/supervisor":      {"partition/confine"},
@@ -68,7 +69,7 @@ var mayImport = map[string][]string{
 	"cmd/slapd/demo":        {"cmd/slapd/command", "protocol", "protocol/client"},
 	"cmd/slapd/daemon": {
 		"consensus", "consensus/voters", "ledger", "ledger/book", "ledger/journal", "ledger/journal/exchange", "ledger/journal/invoice", "ledger/journal/plaintext", "ledger/placement", "ledger/remote", "ledger/replica", "ledger/view", "mesh", "mesh/lan", "mesh/relay", "mesh/tunnel",
-		"partition", "partition/build", "partition/catalog", "partition/fetch", "partition/meter", "partition/meter/kernel", "partition/release",
+		"partition", "partition/build", "partition/catalog", "partition/fetch", "partition/handover", "partition/meter", "partition/meter/kernel", "partition/release",
 		"partition/sandbox", "partition/store", "partition/supervisor", "partition/taste", "protocol", "protocol/client", "protocol/rest", "cmd/slapd/command",
 	},
 }

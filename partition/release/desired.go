@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -151,3 +153,13 @@ var canonical = func() cbor.EncMode {
 	}
 	return mode
 }()
+
+// Movable says why an instance cannot be moved with its data: its profile has
+// to mark what of it matters, which says also that the data is whole when
+// nothing runs. What keeps nothing can always move.
+func (d Desired) Movable() error {
+	if len(d.Dirs) == 0 || slices.ContainsFunc(d.Dirs, func(dir Dir) bool { return dir.Backup }) {
+		return nil
+	}
+	return errors.New("its profile marks no folder with backup = True, so nobody knows whether its data would be whole")
+}

@@ -1,8 +1,9 @@
+//go:build unix
+
 package supervisor
 
 import (
 	"archive/tar"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,71 +15,8 @@ import (
 	"slices"
 )
 
-// packPiece is how much of an archive one message carries.
-const packPiece = 64 << 10
-
 // errBusy refuses to touch the data of a partition in which something runs.
 var errBusy = errors.New("something runs in the partition: its data is no whole thing")
-
-// Pack writes all that the partition's data folder holds, as a tar archive. Of
-// a supervisor that was given a Spec it is refused.
-func (c *Client) Pack(ctx context.Context, w io.Writer) error {
-	conn, err := c.call(ctx, request{Call: callPack})
-	if err != nil {
-		return err
-	}
-	defer conn.close()
-	for {
-		r, err := conn.read(ctx)
-		if err != nil {
-			return err
-		}
-		if r.Done {
-			return nil
-		}
-		if _, err := w.Write(r.Data); err != nil {
-			return err
-		}
-	}
-}
-
-// Unpack makes the partition's data folder hold what Pack wrote, and nothing
-// else. When it returns, that is on the disk. Of a supervisor that was given a
-// Spec it is refused. Stop the supervisor before the data is used: it
-// remembers what was there when it began.
-func (c *Client) Unpack(ctx context.Context, from io.Reader) error {
-	conn, err := c.call(ctx, request{Call: callUnpack})
-	if err != nil {
-		return err
-	}
-	defer conn.close()
-	answered := make(chan error, 1)
-	go func() {
-		_, err := conn.read(ctx)
-		answered <- err
-	}()
-	buf := make([]byte, packPiece)
-	for {
-		n, err := io.ReadFull(from, buf)
-		if n > 0 && writeFrame(conn, reply{Stream: streamIn, Data: buf[:n]}) != nil {
-			return <-answered
-		}
-		switch {
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && n > 0:
-			if writeFrame(conn, reply{Done: true}) != nil {
-				return <-answered
-			}
-			return <-answered
-		case err != nil:
-			return err
-		}
-		select {
-		case err := <-answered:
-			return err
-		default:
-		}
-	}
-}
 
 // idle reports whether the supervisor was given nothing to do yet.
 func (s *server) idle() error {

@@ -22,6 +22,12 @@ func (c *Client) DrainComputer(ctx context.Context, in protocol.DrainInput) (out
 	return out, err
 }
 
+// EmptyComputer implements [protocol.Owners].
+func (c *Client) EmptyComputer(ctx context.Context, in protocol.EmptyInput) (out []protocol.Leaving, err error) {
+	err = c.call(ctx, http.MethodPost, path("computers", "empty"), nil, in, &out)
+	return out, err
+}
+
 // RetireComputer implements [protocol.Owners].
 func (c *Client) RetireComputer(ctx context.Context, in protocol.RetireInput) (out protocol.Computer, err error) {
 	err = c.call(ctx, http.MethodPost, path("computers", "retire"), nil, in, &out)

@@ -2,7 +2,10 @@ package protocoltest
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/slapmesh/slapmesh/protocol"
 )
@@ -40,6 +43,22 @@ func (c *caller) DrainComputer(ctx context.Context, in protocol.DrainInput) (pro
 		k.drained = in.Drained
 		return nil
 	})
+}
+
+// EmptyComputer implements [protocol.Owners]. There is no other computer.
+func (c *caller) EmptyComputer(ctx context.Context, in protocol.EmptyInput) ([]protocol.Leaving, error) {
+	out := []protocol.Leaving{}
+	_, err := c.steward(ctx, in.Computer, func(*castle) error {
+		for _, i := range c.instances {
+			out = append(out, protocol.Leaving{
+				Instance: fmt.Sprint("i", i.ID), Account: i.Account, Reference: i.Reference,
+				Why: "no partition for " + i.Reference + ": 1 computer: 1 not apart enough",
+			})
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(a, b protocol.Leaving) int { return strings.Compare(a.Instance, b.Instance) })
+	return out, err
 }
 
 // RetireComputer implements [protocol.Owners].

@@ -92,10 +92,9 @@ func (c *caller) Bang(ctx context.Context, ref protocol.Ref, _ protocol.BangInpu
 func (c *caller) Move(ctx context.Context, ref protocol.Ref, in protocol.MoveInput) (protocol.Instance, error) {
 	return c.alter(ctx, ref, func(_ protocol.Ref, i *protocol.Instance) error {
 		switch {
+		case !in.DiscardData:
 		case i.State != protocol.StateStopped:
 			return protocol.Errorf(protocol.ErrConflict, "move %s: it is %s: stop it first (slapd stop %s --wait)", ref.Reference, i.State, ref.Reference)
-		case !in.DiscardData:
-			return protocol.Errorf(protocol.ErrConflict, "move %s: its data does not move: say that it may be lost (--discard-data)", ref.Reference)
 		}
 		return protocol.Errorf(protocol.ErrExhausted, "no partition for %s: 1 computer: 1 not apart enough", ref.Reference)
 	})

@@ -28,6 +28,12 @@ func (s *Server) owners() {
 		return c.Filled(), err
 	})
 	register(s, huma.Operation{
+		OperationID: "empty-computer", Method: http.MethodPost, Path: "/v1/computers/empty", Tags: []string{"fleet"},
+		Summary: "Move the instances of a computer elsewhere, with their data",
+	}, func(ctx context.Context, v protocol.Service, in *struct{ Body protocol.EmptyInput }) ([]protocol.Leaving, error) {
+		return v.EmptyComputer(ctx, in.Body)
+	})
+	register(s, huma.Operation{
 		OperationID: "retire-computer", Method: http.MethodPost, Path: "/v1/computers/retire", Tags: []string{"fleet"},
 		Summary: "Keep new instances away from a computer for good",
 	}, func(ctx context.Context, v protocol.Service, in *struct{ Body protocol.RetireInput }) (protocol.Computer, error) {

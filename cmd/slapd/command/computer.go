@@ -19,8 +19,7 @@ func computerVerb() *verb {
 		examples: []string{"slapd computer drain castle", "slapd computer set --scope public"},
 		run:      func(context.Context, *invocation) error { return usagef("set, drain, undrain, retire or give") },
 		subs: []*verb{
-			setComputerVerb(), drainVerb("drain", "take no new instances; those that are there stay", true),
-			drainVerb("undrain", "take new instances again", false), retireVerb(), giveVerb(),
+			setComputerVerb(), drainVerb(), undrainVerb(), retireVerb(), giveVerb(),
 		},
 	}
 }
@@ -55,12 +54,12 @@ func setComputerVerb() *verb {
 	}
 }
 
-func drainVerb(name, brief string, drained bool) *verb {
+func undrainVerb() *verb {
 	return &verb{
-		name: name, args: "[COMPUTER]", max: 1, brief: brief,
-		examples: []string{"slapd computer " + name, "slapd computer " + name + " castle"},
+		name: "undrain", args: "[COMPUTER]", max: 1, brief: "take new instances again",
+		examples: []string{"slapd computer undrain", "slapd computer undrain castle"},
 		run: func(ctx context.Context, i *invocation) error {
-			in := protocol.DrainInput{Computer: i.first(), Drained: drained}
+			in := protocol.DrainInput{Computer: i.first()}
 			return i.steward(func(s protocol.Service) (protocol.Computer, error) { return s.DrainComputer(ctx, in) })
 		},
 	}

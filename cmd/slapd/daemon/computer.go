@@ -113,6 +113,7 @@ func (d *Daemon) openComputer(ctx context.Context) error {
 		}
 		d.closers = append(d.closers, metered.close)
 		d.loops = append(d.loops, loop{"meter", metered.run(d.books)}, loop{"metrics", metered.poller.Run})
+		computer.Mover = &mover{d, computer}
 		host, d.metered = metered, metered
 	}
 	d.partitions = host

@@ -159,6 +159,7 @@ func Open(ctx context.Context, cfg Config, given Settings) (_ *Daemon, err error
 		d.openBooks,
 		d.openComputer,
 		d.openTrees,
+		d.openHandover,
 		d.openTunnels,
 		d.openDoors,
 	} {

@@ -110,6 +110,13 @@ func (h *memHost) Start(_ context.Context, start partition.Start) (partition.Res
 	return partition.Result{Spec: spec, Connection: map[string]string{"url": "memory://" + i.Address.String()}}, nil
 }
 
+func (h *memHost) Receive(_ context.Context, s partition.Receive) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.data[s.Instance.Partition] = s.Instance
+	return nil
+}
+
 func (s *memSupervisor) set(st supervisor.Status) {
 	s.status = st
 	close(s.changed)

@@ -130,12 +130,19 @@ func (s *service) Bang(ctx context.Context, ref protocol.Ref, in protocol.BangIn
 
 // Move implements [protocol.Trees].
 func (s *service) Move(ctx context.Context, ref protocol.Ref, in protocol.MoveInput) (protocol.Instance, error) {
-	return s.alter(ctx, ref, func(i ledger.Instance) ledger.Command {
-		return ledger.Move{
-			Instance: i.ID, Filter: in.Filter, ReplaceFilter: in.Filter != nil, Where: in.Where,
-			DiscardData: in.DiscardData, Avoid: s.silent(),
-		}
+	v := s.books.View()
+	was, err := s.instance(v, ref, ledger.RightInstances)
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	now, err := s.move(ctx, v, was, ledger.Move{
+		Instance: was.ID, Filter: in.Filter, ReplaceFilter: in.Filter != nil, Where: in.Where,
+		DiscardData: in.DiscardData, Data: !in.DiscardData, Avoid: s.silent(),
 	})
+	if err != nil {
+		return protocol.Instance{}, err
+	}
+	return s.shown(s.books.View(), now), nil
 }
 
 // Destroy implements [protocol.Trees].
@@ -148,7 +155,7 @@ func (s *service) Destroy(ctx context.Context, ref protocol.Ref, keep string) (p
 }
 
 // alter proposes a command about an instance of the caller's, and returns what
-// has its place then: one that moved is a new one.
+// it is then.
 func (s *service) alter(ctx context.Context, ref protocol.Ref, command func(ledger.Instance) ledger.Command) (protocol.Instance, error) {
 	v := s.books.View()
 	was, err := s.instance(v, ref, ledger.RightInstances)
@@ -159,9 +166,6 @@ func (s *service) alter(ctx context.Context, ref protocol.Ref, command func(ledg
 		return protocol.Instance{}, err
 	}
 	now, ok := v.Instance(was.ID)
-	if now.Moved != 0 {
-		now, ok = v.Instance(now.Moved)
-	}
 	if !ok {
 		return protocol.Instance{}, notFound(ref.Reference)
 	}

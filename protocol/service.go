@@ -57,6 +57,11 @@ type Software interface {
 	// nothing.
 	Publish(ctx context.Context, in PublishInput) (Release, error)
 
+	// VerifyReleases reads every file of every release that the asked peer has
+	// on its disk, and says what came to harm. With in.Repair it is taken from
+	// peers or made anew. For operators, and whom the peer belongs to.
+	VerifyReleases(ctx context.Context, in VerifyReleasesInput) ([]VerifiedTree, error)
+
 	// Supplies lists which releases are ordered on which computers, sorted by
 	// computer, then by release.
 	Supplies(ctx context.Context) ([]Supply, error)

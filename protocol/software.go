@@ -25,6 +25,46 @@ type PublishInput struct {
 	Account string `json:"account,omitempty" maxLength:"64" doc:"the publisher: the caller, if not given, a project of the caller, or another for operators"`
 }
 
+// VerifyReleasesInput says what becomes of what came to harm.
+type VerifyReleasesInput struct {
+	Repair bool `json:"repair" doc:"take what is damaged from peers, or make it anew"`
+}
+
+// A TreeState is how a release's files were found, or left.
+type TreeState string
+
+// The states of a tree.
+const (
+	TreeSound    TreeState = "sound"
+	TreeDamaged  TreeState = "damaged"
+	TreeRepaired TreeState = "repaired"
+	TreeReplaced TreeState = "replaced" // its sources give another tree by now
+	TreeRemoved  TreeState = "removed"  // nobody needs it
+)
+
+// A VerifiedTree is the files of releases, which were read.
+type VerifiedTree struct {
+	Tree     string    `json:"tree" doc:"digest of all that it has"`
+	Releases []string  `json:"releases" doc:"made of it, and ordered on this computer"`
+	Files    int       `json:"files"`
+	Bytes    int64     `json:"bytes"`
+	Damage   []Damage  `json:"damage" doc:"the first 1000"`
+	State    TreeState `json:"state" enum:"sound,damaged,repaired,replaced,removed"`
+	Reason   string    `json:"reason" doc:"why it is still damaged, or was removed"`
+}
+
+// Filled returns t with empty lists in place of missing ones.
+func (t VerifiedTree) Filled() VerifiedTree {
+	t.Releases, t.Damage = list(t.Releases), list(t.Damage)
+	return t
+}
+
+// A Damage is a file that is not what it was.
+type Damage struct {
+	Path string `json:"path"`
+	What string `json:"what" doc:"is wrong with it"`
+}
+
 // A SupplyState is what an order for software says.
 type SupplyState string
 

@@ -37,9 +37,11 @@ func (s *Store) Package(digest string) (Package, error) {
 	if err != nil {
 		return Package{}, err
 	}
-	if want, err := readFile(filepath.Join(dir, sumName), 2*sha256.Size); err != nil {
+	switch want, err := readFile(filepath.Join(dir, sumName), 2*sha256.Size); {
+	case errors.Is(err, fs.ErrNotExist): // an older program unpacked it
+	case err != nil:
 		return Package{}, fmt.Errorf("store %s: package %.12s: %w", s.dir, digest, err)
-	} else if manifest.Digest() != string(want) {
+	case manifest.Digest() != string(want):
 		return Package{}, fmt.Errorf("store %s: %w", s.dir, &CorruptError{"package", digest, manifestName})
 	}
 	s.touch(filepath.Join(packagesDir, digest))
@@ -65,8 +67,9 @@ func (s *Store) has(kind, digest string) bool {
 // whole tells whether a folder has all that is read before its files are.
 func whole(kind, dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, manifestName))
-	if err == nil && kind == packagesDir {
-		_, err = os.Lstat(filepath.Join(dir, sumName))
+	if err == nil && kind == treesDir {
+		_, damaged := os.Lstat(filepath.Join(dir, damagedName))
+		return errors.Is(damaged, fs.ErrNotExist)
 	}
 	return err == nil
 }

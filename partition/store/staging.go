@@ -79,6 +79,12 @@ func (t *staging) publish(from, kind, digest string) error {
 	if err == nil || whole(kind, to) {
 		return nil
 	}
+	if _, there := os.Lstat(to); there != nil {
+		return err
+	}
+	if kind == treesDir { // somebody may be using it
+		return t.store.mend(from, digest)
+	}
 	if rerr := t.store.remove(filepath.Join(kind, digest)); rerr != nil {
 		return errors.Join(err, rerr)
 	}

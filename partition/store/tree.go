@@ -44,28 +44,14 @@ func (s *Store) RemoveTree(digest string) error {
 	return s.remove(filepath.Join(treesDir, digest))
 }
 
-// Verify reads all of a tree and says what differs from its manifest first.
+// Verify reads all of a tree, as [Store.Inspect] does. The error is a
+// [*CorruptError] about the first thing that is not what it was.
 func (s *Store) Verify(ctx context.Context, digest string) error {
-	dir, manifest, err := s.read(treesDir, digest)
-	if err != nil {
-		return err
+	found, err := s.Inspect(ctx, digest)
+	if err == nil && len(found.Faults) > 0 {
+		err = fmt.Errorf("store %s: %w", s.dir, &CorruptError{"tree", digest, found.Faults[0].Path})
 	}
-	if got := manifest.Digest(); got != digest {
-		return fmt.Errorf("store %s: %w", s.dir, &CorruptError{"tree", digest, manifestName})
-	}
-	for _, e := range manifest {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		got, err := inspect(filepath.Join(dir, rootName), e.Path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist), err == nil && !got.same(e):
-			return fmt.Errorf("store %s: %w", s.dir, &CorruptError{"tree", digest, e.Path})
-		case err != nil:
-			return fmt.Errorf("store %s: tree %.12s: %s: %w", s.dir, digest, e.Path, err)
-		}
-	}
-	return nil
+	return err
 }
 
 // inspect returns the entry of what is at a path.

@@ -19,6 +19,12 @@ func (c *Client) Publish(ctx context.Context, in protocol.PublishInput) (out pro
 	return out, err
 }
 
+// VerifyReleases implements [protocol.Software].
+func (c *Client) VerifyReleases(ctx context.Context, in protocol.VerifyReleasesInput) (out []protocol.VerifiedTree, err error) {
+	err = c.call(ctx, http.MethodPost, path("releases", "verify"), nil, in, &out)
+	return out, err
+}
+
 // Supplies implements [protocol.Software].
 func (c *Client) Supplies(ctx context.Context) (out []protocol.Supply, err error) {
 	err = c.call(ctx, http.MethodGet, path("supplies"), nil, nil, &out)

@@ -87,6 +87,21 @@ func (c *caller) Leave(_ context.Context, in protocol.LeaveInput) error {
 	return nil
 }
 
+// VerifyReleases implements [protocol.Software].
+func (c *caller) VerifyReleases(_ context.Context, in protocol.VerifyReleasesInput) ([]protocol.VerifiedTree, error) {
+	if !c.operator {
+		return nil, protocol.Errorf(protocol.ErrForbidden, "verify: for operators of the mesh and for ann, to whom this peer belongs")
+	}
+	bad := protocol.VerifiedTree{
+		Tree: strings.Repeat("b", 64), Releases: []string{"redis"}, Files: 3, Bytes: 3 << 20, State: protocol.TreeDamaged,
+		Damage: []protocol.Damage{{Path: "usr/bin/redis-server", What: "has another content"}},
+	}
+	if in.Repair {
+		bad.State = protocol.TreeRepaired
+	}
+	return []protocol.VerifiedTree{{Tree: strings.Repeat("a", 64), Releases: []string{"mariadb"}, Files: 2, Bytes: 1 << 20, State: protocol.TreeSound}, bad}, nil
+}
+
 // Releases implements [protocol.Software].
 func (c *caller) Releases(context.Context) ([]protocol.Release, error) { return releases(), nil }
 

@@ -25,6 +25,13 @@ func (s *Server) software() {
 		return release.Filled(), err
 	})
 	register(s, huma.Operation{
+		OperationID: "verify-releases", Method: http.MethodPost, Path: "/v1/releases/verify", Tags: []string{"software"},
+		Summary: "Read every file of the releases on this computer, and repair what came to harm",
+	}, func(ctx context.Context, v protocol.Service, in *struct{ Body protocol.VerifyReleasesInput }) ([]protocol.VerifiedTree, error) {
+		checked, err := v.VerifyReleases(ctx, in.Body)
+		return filled(checked), err
+	})
+	register(s, huma.Operation{
 		OperationID: "list-supplies", Method: http.MethodGet, Path: "/v1/supplies", Tags: []string{"software"},
 		Summary: "Which releases are ordered where",
 	}, func(ctx context.Context, v protocol.Service, _ *none) ([]protocol.Supply, error) {

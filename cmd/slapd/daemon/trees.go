@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/slapmesh/slapmesh/ledger"
@@ -24,6 +25,8 @@ type trees struct {
 	*Daemon
 	store   *store.Store
 	builder *build.Builder
+
+	verifying sync.Mutex // held by who reads all of it
 }
 
 // openTrees gives built releases to other peers.

@@ -84,8 +84,8 @@ func (t *trees) needed(ctx context.Context) (map[string]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		if tree, ok := t.builder.Built(r.Sources); ok {
-			trees[tree.Digest] = true
+		if tree, ok := t.builder.Recorded(r.Sources); ok {
+			trees[tree] = true
 		}
 	}
 	return trees, nil

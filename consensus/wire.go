@@ -133,7 +133,7 @@ func (w *wire) pause(f *follower) {
 		return
 	}
 	every := w.timing.Pace + w.timing.Heartbeat/8
-	timer := time.NewTimer(every - time.Since(w.begun)%every)
+	timer := time.NewTimer(every - time.Since(w.begun)%every) //nolint:forbidigo // how far apart they are, not what time it is
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -12,8 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slapmesh/slapmesh/ledger"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/slapmesh/slapmesh/ledger"
 )
 
 // Config says how usage is measured and for whom.

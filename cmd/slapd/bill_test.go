@@ -17,6 +17,7 @@ import (
 // killed before it has told of all, and not a micro-credit goes astray.
 func TestHonestBill(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "redis")
 	w := newWorld(t, newNetwork(t))
 	a := w.mesh("2", "a")[0]
 	a.token(protocol.TokenInput{Role: protocol.RoleUser, Account: "dora"})

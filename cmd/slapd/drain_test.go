@@ -25,6 +25,7 @@ def instance(i):
 // moves as well, and what cannot move stays and says why.
 func TestDrainWithData(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "mariadb", "memcached", "redis")
 	left, right := twoHosts(t)
 	w := newWorld(t, left)
 	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()

@@ -20,6 +20,7 @@ import (
 // from both, and all know who built it.
 func TestBuiltReleaseIsTakenFromPeers(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	w := newWorld(t, newNetwork(t))
 	a := w.start("a", "init").up()
 	b := w.start("b", "join", a.status.Listen, "--token", a.token(protocol.TokenInput{}), "--no-build").up()

@@ -19,6 +19,7 @@ import (
 // and when there is room it is built.
 func TestDiskIsFullWhileBuilding(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	w := newWorld(t, newNetwork(t))
 	disk, mount := w.smallDisk("store")
 	mount(0, "size=8m,mode=0700")

@@ -21,6 +21,7 @@ import (
 // it is written.
 func TestHistory(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	w := newWorld(t, newNetwork(t))
 	all := w.mesh("4", "a", "b", "c")
 	a := all[0]

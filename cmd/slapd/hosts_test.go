@@ -21,6 +21,7 @@ import (
 // and other ports get nothing.
 func TestInstanceIsUsedFromAnotherHost(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	left, right := twoHosts(t)
 	w := newWorld(t, left)
 	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()
@@ -95,6 +96,7 @@ func TestInstanceIsUsedFromAnotherHost(t *testing.T) {
 // different owners too; when the last one there is gone, so is the way.
 func TestInstancesReachOneAnother(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	left, right := twoHosts(t)
 	w := newWorld(t, left)
 	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()
@@ -151,6 +153,7 @@ func TestInstancesReachOneAnother(t *testing.T) {
 // slapd connect; what is carried is counted.
 func TestUDPService(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	left, right := twoHosts(t)
 	w := newWorld(t, left)
 	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()

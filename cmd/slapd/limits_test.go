@@ -18,6 +18,7 @@ func TestOutOfMemory(t *testing.T) {
 	if lacks, why := limits.Open(limits.Limits{}).Lacks(); strings.Contains(strings.Join(lacks, " "), "memory") {
 		t.Skipf("no limits on memory here: %s", why)
 	}
+	downloaded(t, "redis")
 	w := newWorld(t, newNetwork(t))
 	a := w.mesh("2", "a")[0]
 	small := a.ask(protocol.RequestInput{

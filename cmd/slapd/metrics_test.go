@@ -16,6 +16,7 @@ import (
 // token of an operator it is told everything, with another's or none nothing.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	n := newNetwork(t)
 	w := newWorld(t, n)
 	client := http.Client{Transport: &http.Transport{

@@ -15,6 +15,7 @@ import (
 // data, says what happened, and ends itself: at once, or when it runs again.
 func TestRemovedComputer(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	w := newWorld(t, newNetwork(t))
 	a := w.start("a", "init", "--mesh", "home", "--partitions", "0").up()
 	token := a.token(protocol.TokenInput{Role: protocol.RoleComputer, Uses: 2})

@@ -12,6 +12,7 @@ import (
 // acknowledged, also when its peers have moved meanwhile.
 func TestMeshIsKilledAndRunsAgain(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "memcached")
 	w := newWorld(t, newNetwork(t))
 	peers := w.mesh("20", "a", "b", "c")
 	a, b, c := peers[0], peers[1], peers[2]

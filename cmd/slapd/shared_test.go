@@ -21,6 +21,7 @@ import (
 // what was written.
 func TestSharedDatabases(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "mariadb", "redis")
 	left, right := twoHosts(t)
 	w := newWorld(t, left)
 	a := w.start("a", "init", "--listen", "10.7.0.1:7527").up()

@@ -15,6 +15,7 @@ import (
 // when it is destroyed nothing stays.
 func TestInstanceOutlivesItsDaemon(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "redis")
 	w := newWorld(t, newNetwork(t))
 	a := w.mesh("2", "a")[0]
 	i := a.request(protocol.RequestInput{Reference: "db", Release: "redis"})

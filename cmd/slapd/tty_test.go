@@ -13,6 +13,7 @@ import (
 // Whoever sits at a terminal talks to a program inside as if it ran here.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
+	downloaded(t, "redis")
 	w := newWorld(t, newNetwork(t))
 	a := w.mesh("2", "a")[0]
 	a.request(protocol.RequestInput{Reference: "cache", Release: "redis"})

@@ -52,6 +52,7 @@ func secretsOf(t *testing.T, token string) map[string][]byte {
 // everybody decrypt is decrypted.
 func TestNothingReadableOnTheWire(t *testing.T) {
 	tshark := tool(t, "tshark", "tshark")
+	downloaded(t, "mariadb")
 	n := newNetwork(t)
 	if n == here {
 		t.Skip("skipped, for only root makes a network of its own to capture")

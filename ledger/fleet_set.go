@@ -189,12 +189,19 @@ func (c RetireComputer) decide(s *State, x Context) ([]Event, error) {
 		events = append(events, ComputerRetired{now})
 	}
 	there := 0
+	var coming Instance // with data that another computer still has
 	for i := range s.InstancesOn(c.Computer) {
-		if i.Requested != InstanceDestroyed {
-			there++
+		if i.Requested == InstanceDestroyed {
+			continue
+		}
+		if there++; i.From != 0 {
+			coming = i
 		}
 	}
 	switch {
+	case c.Force && coming.ID != 0:
+		path := s.Path(coming)
+		return nil, refuse(ErrConflict, "retire computer %s: %s is on its way there, and would be destroyed with the data that it has elsewhere: move it to another computer first (slapd move %s), or destroy it", now.title(), path, path)
 	case there > 0 && !c.Force:
 		return nil, refuse(ErrConflict, "retire computer %s: instances are placed there (%d): destroy them first, or retire it with --force, which destroys them", now.title(), there)
 	case c.Force:

@@ -225,6 +225,10 @@ func (s *State) computerLeaves(id ComputerID, at time.Time) []Event {
 		}
 		i.State, i.Healthy, i.Changed = InstanceError, false, at
 		i.Reason = "computer " + c.title() + " left the mesh: destroy the instance and request it again"
+		if source, ok := s.Instance(i.From); ok && !source.Settled() {
+			has, _ := s.Computer(source.Computer)
+			i.Reason = "computer " + c.title() + " left the mesh before it had the data, which is still on " + has.title() + ": move the instance again"
+		}
 		events = append(events, Observed{i, false})
 		for shared := range s.SharedOn(i.ID) {
 			events = append(events, shared.unserved(InstanceError, i.Reason, at))

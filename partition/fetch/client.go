@@ -311,17 +311,18 @@ func (f *fetching) run(ctx context.Context, found []*session, report func(Progre
 		telling.Go(func() { f.tell(ended, report) })
 	}
 	stop := context.AfterFunc(ctx, func() { f.work.fail(ctx.Err()) })
+	var streams []*session
 	for _, s := range found {
 		if s.lost {
 			continue
 		}
-		for n := range streamsEach {
-			taken := &session{source: s.source, tree: s.tree}
-			if n == 0 {
-				taken = s
-			}
-			working.Go(func() { f.give(ctx, taken) })
+		streams = append(streams, s)
+		for range streamsEach - 1 {
+			streams = append(streams, &session{source: s.source, tree: s.tree})
 		}
+	}
+	for _, s := range streams { // from now on each is its goroutine's
+		working.Go(func() { f.give(ctx, s) })
 	}
 	working.Wait()
 	stop()

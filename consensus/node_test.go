@@ -75,7 +75,7 @@ func TestWhoWaitsHearsAtOnce(t *testing.T) {
 				t.Errorf("%s applied %d commands before the lull is over, want %d", peer, got, want)
 			}
 		}
-		time.Sleep(lull)
+		time.Sleep(2 * lull) // the lull begins anew when the second follower has stored the entry
 		if got := len(m.states["c"].Commands()); got != 1 {
 			t.Errorf("c applied %d commands after the lull", got)
 		}

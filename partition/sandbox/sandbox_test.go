@@ -241,7 +241,11 @@ func TestFolderRemoved(t *testing.T) {
 		r := b.launch()
 		b.apply(r, supervisor.Spec{Services: []supervisor.Service{{Name: "sleep", Argv: []string{"probe", "sleep"}}}})
 		b.untilPhase(r, supervisor.PhaseStarted)
-		if err := os.RemoveAll(b.folder); err != nil {
+		err := os.RemoveAll(b.folder)
+		for n := 0; errors.Is(err, syscall.ENOTEMPTY) && n < 100; n++ { // the supervisor wrote meanwhile
+			err = os.RemoveAll(b.folder)
+		}
+		if err != nil {
 			b.Fatal(err)
 		}
 		if err := r.Wait(b.Context()); err != nil {
